@@ -1,0 +1,253 @@
+//! The engine: takes one item or many through a pipeline, and gives each its own result, in order.
+//!
+//! Callers hold an [`Engine`]. It removes equal items, prepares the rest on the caller's side, puts them into the
+//! bounded queue, and formats what the runner threads send back. Nothing reaches back up this path.
+
+mod answer;
+mod builder;
+mod dedup;
+mod metrics;
+mod prepare;
+mod queue;
+mod runner;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::lookup::Sources;
+use crate::{Error, Pipeline, Stage, Timings};
+
+use self::answer::Pending;
+pub use self::builder::{EngineBuilder, preprocess_pool};
+use self::dedup::Deduplicated;
+use self::metrics::EngineMetrics;
+pub use self::metrics::Metrics;
+use self::prepare::{Prepared, Preparer};
+use self::queue::Queue;
+use self::runner::Runners;
+
+/// How one call wants to be treated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// When the caller stops waiting: an item that the model has not started by then is not computed.
+    pub deadline: Option<Instant>,
+    /// What to do when the queue has no room.
+    pub when_full: WhenFull,
+}
+
+/// What a call does when the queue has no room for its items.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Fails at once with [`Error::Overloaded`], so that the caller can go elsewhere.
+    #[default]
+    Refuse,
+    /// Waits for room, first come first served: for bulk work that has nowhere else to go.
+    Wait,
+}
+
+/// What a call gets back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// One result for each item, in the order of the items.
+    pub results: Vec<Result<T, Error>>,
+    /// How long the call spent in each stage.
+    pub timings: Timings,
+}
+
+/// Runs a [`Pipeline`]. Cheap to clone; the runner threads end when the last clone is gone.
+///
+/// ```
+/// # use ml_core::{Engine, Facts, ModelError, Pipeline, Rejection};
+/// # struct Doubler;
+/// # impl Pipeline for Doubler {
+/// #     type Input = i64; type Features = i64; type Prediction = i64; type Output = i64;
+/// #     fn validate(&self, n: &i64) -> Result<(), Rejection> {
+/// #         if *n < 0 { Err(Rejection::new("n", "range").value(n)) } else { Ok(()) }
+/// #     }
+/// #     fn clean(&self, n: i64, _: &Facts) -> Result<i64, Rejection> { Ok(n) }
+/// #     fn predict_batch(&self, b: &[i64]) -> Result<Vec<i64>, ModelError> { Ok(b.iter().map(|n| n * 2).collect()) }
+/// #     fn format(&self, n: i64) -> i64 { n }
+/// # }
+/// let engine = Engine::builder(Doubler).batch_items_max(8).start();
+/// let results = engine.predict_many_blocking(vec![1, -2, 3]);
+/// assert_eq!(results[0], Ok(2));
+/// assert_eq!(results[1].as_ref().unwrap_err().code(), "invalid_item");
+/// assert_eq!(results[2], Ok(6));
+/// ```
+pub struct Engine<P: Pipeline> {
+    inner: Arc<Inner<P>>,
+}
+
+struct Inner<P: Pipeline> {
+    pipeline: Arc<P>,
+    sources: Sources,
+    preparer: Preparer<P>,
+    queue: Arc<Queue<P>>,
+    metrics: EngineMetrics,
+    // Dropped last: closes the queue and waits for the runners, which answer what was accepted.
+    runners: Runners<P>,
+}
+
+impl<P: Pipeline> Clone for Engine<P> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<P: Pipeline> Engine<P> {
+    /// Starts an engine with default settings.
+    pub fn new(pipeline: P) -> Self {
+        Self::builder(pipeline).start()
+    }
+
+    /// Sets an engine up: sizes, threads, lookups.
+    pub fn builder(pipeline: P) -> EngineBuilder<P> {
+        EngineBuilder::new(pipeline)
+    }
+
+    /// Predicts one item.
+    ///
+    /// # Errors
+    /// See [`Error`] for each reason why an item can have no answer.
+    pub async fn predict(&self, item: P::Input) -> Result<P::Output, Error> {
+        let answer = self.call(vec![item], CallOptions::default()).await;
+        // A call has as many results as items; were that ever broken, the caller gets an error, not a panic.
+        answer.results.into_iter().next().unwrap_or(Err(Error::ShuttingDown))
+    }
+
+    /// Predicts many items: one result for each, in order. An item's error costs no other item its answer.
+    pub async fn predict_many(&self, items: Vec<P::Input>) -> Vec<Result<P::Output, Error>> {
+        self.call(items, CallOptions::default()).await.results
+    }
+
+    /// Predicts one item and blocks the thread until the answer is there. Not for use inside async code.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn predict_blocking(&self, item: P::Input) -> Result<P::Output, Error> {
+        pollster::block_on(self.predict(item))
+    }
+
+    /// Predicts many items and blocks the thread until all answers are there. Not for use inside async code.
+    pub fn predict_many_blocking(&self, items: Vec<P::Input>) -> Vec<Result<P::Output, Error>> {
+        pollster::block_on(self.predict_many(items))
+    }
+
+    /// Predicts many items as `options` say, and tells how long each stage took.
+    ///
+    /// Dropping the returned future means that the caller has left: what the model has not started is dropped.
+    pub async fn call(&self, items: Vec<P::Input>, options: CallOptions) -> Answer<P::Output> {
+        let mut timings = Timings::default();
+        let Deduplicated { distinct, index_of } = dedup::deduplicate(items);
+        self.inner.metrics.received(index_of.len(), distinct.len());
+
+        let prepared = self.prepare(distinct, &mut timings).await;
+        let predicted = self.predict_prepared(prepared, options, &mut timings).await;
+        let outputs = self.format(predicted, &mut timings).await;
+
+        self.inner.metrics.answered(&timings, &outputs);
+        Answer { results: dedup::spread(outputs, index_of), timings }
+    }
+
+    /// Validates, looks up and cleans; what fails here never reaches the queue.
+    async fn prepare(&self, inputs: Vec<P::Input>, timings: &mut Timings) -> Vec<Prepared<P>> {
+        let inner = &self.inner;
+        let started = Instant::now();
+        let valid = inner.preparer.validate(inputs).await;
+        timings.set(Stage::Validate, started.elapsed());
+        if inner.sources.is_empty() {
+            return timed(timings, Stage::Clean, inner.preparer.clean_without_facts(valid)).await;
+        }
+        let looked_up = timed(timings, Stage::Lookup, inner.preparer.look_up(valid, &inner.sources)).await;
+        timed(timings, Stage::Clean, inner.preparer.clean(looked_up)).await
+    }
+
+    /// Sends the good items through the queue and puts their predictions back among the failed ones.
+    async fn predict_prepared(
+        &self,
+        prepared: Vec<Prepared<P>>,
+        options: CallOptions,
+        timings: &mut Timings,
+    ) -> Vec<Result<P::Prediction, Error>> {
+        let mut slots: Vec<Option<Error>> = Vec::with_capacity(prepared.len());
+        let mut features = Vec::with_capacity(prepared.len());
+        for item in prepared {
+            match item {
+                Ok(item) => {
+                    features.push(item);
+                    slots.push(None);
+                }
+                Err(error) => slots.push(Some(error)),
+            }
+        }
+        let mut predictions = self.enqueue(features, options, timings).await.into_iter();
+        slots
+            .into_iter()
+            .map(|slot| match slot {
+                Some(error) => Err(error),
+                None => predictions.next().unwrap_or(Err(Error::ShuttingDown)),
+            })
+            .collect()
+    }
+
+    async fn enqueue(
+        &self,
+        features: Vec<P::Features>,
+        options: CallOptions,
+        timings: &mut Timings,
+    ) -> Vec<Result<P::Prediction, Error>> {
+        let count = features.len();
+        if count == 0 {
+            return Vec::new();
+        }
+        let (pending, tickets) = Pending::new(count);
+        let jobs = queue::jobs(&*self.inner.pipeline, features, tickets, options.deadline);
+        if let Err(error) = self.inner.queue.push(jobs, options.when_full).await {
+            return (0..count).map(|_| Err(error.clone())).collect();
+        }
+        let done = pending.wait().await;
+        timings.set(Stage::Queue, done.queued);
+        timings.set(Stage::Predict, done.predicted);
+        done.results
+    }
+
+    async fn format(
+        &self,
+        predicted: Vec<Result<P::Prediction, Error>>,
+        timings: &mut Timings,
+    ) -> Vec<Result<P::Output, Error>> {
+        timed(timings, Stage::Format, self.inner.preparer.format(predicted)).await
+    }
+
+    /// Returns the pipeline.
+    pub fn pipeline(&self) -> &P {
+        &self.inner.pipeline
+    }
+
+    /// Returns how many items wait for a runner.
+    pub fn waiting_items(&self) -> usize {
+        self.inner.queue.len()
+    }
+
+    /// Returns how long the waiting items will take, from the measured rate of the runners.
+    pub fn estimated_wait(&self) -> Duration {
+        self.inner.queue.estimated_wait()
+    }
+
+    /// Returns whether every runner thread is alive and takes work.
+    pub fn is_running(&self) -> bool {
+        self.inner.runners.all_alive()
+    }
+
+    /// Takes no new work from now on; what was accepted is still answered.
+    pub fn close(&self) {
+        self.inner.queue.close();
+    }
+}
+
+async fn timed<T>(timings: &mut Timings, stage: Stage, work: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let value = work.await;
+    timings.raise(stage, started.elapsed());
+    value
+}

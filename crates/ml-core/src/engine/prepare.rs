@@ -1,0 +1,229 @@
+//! The caller's side of the path: validate, look up, clean and format, on all cores when that pays.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+use tokio::sync::oneshot;
+
+use crate::lookup::Sources;
+use crate::{Error, Facts, Pipeline, Stage};
+
+/// An item that is ready for the queue, or the reason why it never will be.
+pub(super) type Prepared<P> = Result<<P as Pipeline>::Features, Error>;
+
+/// How many hand-overs to the pool a stage's work must outweigh before it goes there.
+///
+/// At eight, the hand-over is at most an eighth of the work that it spreads over the cores.
+const HAND_OVERS_TO_PAY: u32 = 8;
+
+/// The measured cost of handing work to the pool and getting it back is taken to be at least this.
+///
+/// A lucky measurement at start-up must not make the engine hand over a microsecond's work.
+const HAND_OVER_MIN: Duration = Duration::from_micros(2);
+
+/// Runs the caller-side stages of one pipeline.
+pub(super) struct Preparer<P: Pipeline> {
+    pipeline: Arc<P>,
+    /// None where the system gave no threads: everything is then done on the caller's thread.
+    pool: Option<Pool>,
+    validate: StageCost,
+    clean: StageCost,
+    format: StageCost,
+}
+
+impl<P: Pipeline> Preparer<P> {
+    /// Measures what a hand-over to `pool` costs, and starts with no idea of what the stages cost.
+    pub fn new(pipeline: Arc<P>, pool: Option<Arc<ThreadPool>>) -> Self {
+        let pool = pool.map(|threads| Pool { hand_over: measure_hand_over(&threads), threads });
+        let [validate, clean, format] = [(); 3].map(|()| StageCost::default());
+        Self { pipeline, pool, validate, clean, format }
+    }
+
+    /// Checks each input.
+    pub async fn validate(&self, inputs: Vec<P::Input>) -> Vec<Result<P::Input, Error>> {
+        let pipeline = Arc::clone(&self.pipeline);
+        self.each(Stage::Validate, &self.validate, inputs, move |input| {
+            pipeline.validate(&input).map_err(Error::Rejected)?;
+            Ok(input)
+        })
+        .await
+    }
+
+    /// Cleans each valid input of a pipeline without lookups.
+    pub async fn clean_without_facts(&self, valid: Vec<Result<P::Input, Error>>) -> Vec<Prepared<P>> {
+        let pipeline = Arc::clone(&self.pipeline);
+        self.each(Stage::Clean, &self.clean, valid, move |input| {
+            pipeline.clean(input?, &Facts::default()).map_err(Error::Rejected)
+        })
+        .await
+    }
+
+    /// Fetches the facts that the valid inputs name, once for the whole call.
+    pub async fn look_up(
+        &self,
+        valid: Vec<Result<P::Input, Error>>,
+        sources: &Sources,
+    ) -> (Vec<Result<P::Input, Error>>, Facts) {
+        let mut keys = Vec::with_capacity(valid.len());
+        let name_keys = |input: Result<P::Input, Error>| {
+            let input = input?;
+            let named = guarded(Stage::Lookup, || Ok(self.pipeline.lookups(&input)))?;
+            keys.extend(named.iter().cloned());
+            Ok::<_, Error>((input, named))
+        };
+        let named: Vec<_> = valid.into_iter().map(name_keys).collect();
+        let facts = sources.gather(keys.into_iter()).await;
+        let inputs = named
+            .into_iter()
+            .map(|item| {
+                let (input, named) = item?;
+                facts.failure(&named).map_or(Ok(input), Err)
+            })
+            .collect();
+        (inputs, facts)
+    }
+
+    /// Cleans each valid input with the facts of the call.
+    pub async fn clean(&self, (valid, facts): (Vec<Result<P::Input, Error>>, Facts)) -> Vec<Prepared<P>> {
+        let pipeline = Arc::clone(&self.pipeline);
+        self.each(Stage::Clean, &self.clean, valid, move |input| {
+            pipeline.clean(input?, &facts).map_err(Error::Rejected)
+        })
+        .await
+    }
+
+    /// Formats each prediction.
+    pub async fn format(
+        &self,
+        predicted: Vec<Result<P::Prediction, Error>>,
+    ) -> Vec<Result<P::Output, Error>> {
+        let pipeline = Arc::clone(&self.pipeline);
+        self.each(Stage::Format, &self.format, predicted, move |prediction| Ok(pipeline.format(prediction?)))
+            .await
+    }
+
+    /// Applies `work` to each item: here while that is cheap, else on the pool without blocking this thread.
+    async fn each<T, R>(
+        &self,
+        stage: Stage,
+        cost: &StageCost,
+        items: Vec<T>,
+        work: impl Fn(T) -> Result<R, Error> + Send + Sync + 'static,
+    ) -> Vec<Result<R, Error>>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+    {
+        let count = items.len();
+        let mut done = Vec::with_capacity(count);
+        let mut items = items.into_iter();
+        let started = Instant::now();
+        if cost.of(count).is_none() {
+            // Nothing is known yet: the first item tells what the others will cost.
+            done.extend(items.next().map(|item| guarded(stage, || work(item))));
+            cost.observe(started.elapsed(), done.len());
+        }
+        let rest = cost.of(items.len()).unwrap_or_default();
+        match self.pool.as_ref().filter(|pool| rest >= pool.hand_over * HAND_OVERS_TO_PAY) {
+            Some(pool) => {
+                let shared = pool.each(items.collect(), rest, move |item| guarded(stage, || work(item)));
+                done.extend(shared.await);
+            }
+            None => {
+                let (started, inline) = (Instant::now(), items.len());
+                done.extend(items.map(|item| guarded(stage, || work(item))));
+                cost.observe(started.elapsed(), inline);
+            }
+        }
+        done.resize_with(count, || Err(Error::ShuttingDown));
+        done
+    }
+}
+
+/// The threads that share a large call's work, and what a hand-over to them costs.
+struct Pool {
+    threads: Arc<ThreadPool>,
+    hand_over: Duration,
+}
+
+impl Pool {
+    /// Applies `work` to items that are estimated to take `total` on one thread; awaits without blocking.
+    async fn each<T, R>(
+        &self,
+        items: Vec<T>,
+        total: Duration,
+        work: impl Fn(T) -> R + Send + Sync + 'static,
+    ) -> Vec<R>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+    {
+        let hand_overs = total.as_nanos() / self.hand_over.as_nanos().max(1);
+        // A chunk is worth at least one hand-over.
+        let chunk = items.len().div_ceil(usize::try_from(hand_overs).unwrap_or(usize::MAX).max(1));
+        let (sender, receiver) = oneshot::channel();
+        self.threads.spawn(move || {
+            let results: Vec<R> = items.into_par_iter().with_min_len(chunk).map(work).collect();
+            drop(sender.send(results)); // A caller that has left needs no results.
+        });
+        receiver.await.unwrap_or_default()
+    }
+}
+
+/// Runs one item's stage; a panic becomes that item's error.
+pub(super) fn guarded<R>(stage: Stage, work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(Error::Panicked { stage, reason: panic_message(&*panic) }))
+}
+
+/// Returns the text of a panic.
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+}
+
+/// The measured cost of one stage of one pipeline, as a moving average in nanoseconds an item.
+#[derive(Default)]
+struct StageCost {
+    /// 0 while nothing was measured.
+    nanos_per_item: AtomicU64,
+}
+
+impl StageCost {
+    /// Estimates the work of `items` items; `None` while nothing was measured.
+    fn of(&self, items: usize) -> Option<Duration> {
+        match self.nanos_per_item.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Duration::from_nanos(nanos.saturating_mul(items as u64))),
+        }
+    }
+
+    /// Learns from `items` items that took `time` on one thread. Each observation weighs an eighth.
+    fn observe(&self, time: Duration, items: usize) {
+        if items == 0 {
+            return;
+        }
+        let seen = u64::try_from(time.as_nanos() / items as u128).unwrap_or(u64::MAX).max(1);
+        let known = self.nanos_per_item.load(Ordering::Relaxed);
+        let next = if known == 0 { seen } else { (known.saturating_mul(7).saturating_add(seen)) / 8 };
+        self.nanos_per_item.store(next.max(1), Ordering::Relaxed);
+    }
+}
+
+/// Measures what it costs to hand work to the pool and to get it back: the median of a few empty hand-overs.
+fn measure_hand_over(pool: &ThreadPool) -> Duration {
+    let mut times: Vec<Duration> = (0..9)
+        .map(|_| {
+            let started = Instant::now();
+            pool.install(|| ());
+            started.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default().max(HAND_OVER_MIN)
+}

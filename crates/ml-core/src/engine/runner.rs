@@ -1,0 +1,119 @@
+//! Runner threads: take a batch when idle, run the model, and find the guilty item when a batch fails.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::{Error, ModelError, Pipeline, Stage};
+
+use super::metrics::EngineMetrics;
+use super::prepare::panic_message;
+use super::queue::{Job, Queue, Taken};
+
+/// The runner threads of one engine.
+pub(super) struct Runners<P: Pipeline> {
+    queue: Arc<Queue<P>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl<P: Pipeline> Runners<P> {
+    /// Starts `count` runners; fewer where the system gives fewer threads, which [`Self::all_alive`] shows.
+    pub fn start(count: usize, pipeline: &Arc<P>, queue: &Arc<Queue<P>>, metrics: &EngineMetrics) -> Self {
+        let threads = (0..count).filter_map(|index| {
+            let runner =
+                Runner { pipeline: Arc::clone(pipeline), queue: Arc::clone(queue), metrics: metrics.clone() };
+            let name = format!("runner-{index}");
+            let spawned = thread::Builder::new().name(name).spawn(move || runner.run());
+            spawned.inspect_err(|error| tracing::error!(%error, "a runner thread could not be started")).ok()
+        });
+        Self { threads: threads.collect(), queue: Arc::clone(queue) }
+    }
+
+    pub fn all_alive(&self) -> bool {
+        !self.threads.is_empty() && !self.threads.iter().any(JoinHandle::is_finished)
+    }
+}
+
+impl<P: Pipeline> Drop for Runners<P> {
+    fn drop(&mut self) {
+        self.queue.close();
+        let this_thread = thread::current().id();
+        for thread in self.threads.drain(..) {
+            // A pipeline may hold the last engine of another one, and so drop it on one of its own runners.
+            if thread.thread().id() != this_thread && thread.join().is_err() {
+                tracing::error!("a runner thread ended in a panic");
+            }
+        }
+    }
+}
+
+struct Runner<P: Pipeline> {
+    pipeline: Arc<P>,
+    queue: Arc<Queue<P>>,
+    metrics: EngineMetrics,
+}
+
+impl<P: Pipeline> Runner<P> {
+    fn run(&self) {
+        while let Some(Taken { batch, expired, abandoned }) = self.queue.take() {
+            self.metrics.abandoned(abandoned);
+            for job in expired {
+                job.ticket.answer(Err(Error::DeadlineExceeded), job.enqueued.elapsed(), Duration::ZERO);
+            }
+            if !batch.is_empty() {
+                self.run_batch(batch);
+            }
+        }
+    }
+
+    fn run_batch(&self, batch: Vec<Job<P>>) {
+        let started = Instant::now();
+        let longest = batch.iter().map(|job| job.cost).max().unwrap_or(1);
+        let cost: usize = batch.iter().map(|job| job.cost).sum();
+        let count = batch.len();
+        self.metrics.batch(count, cost, longest * count);
+
+        let mut features = Vec::with_capacity(count);
+        let mut waits = Vec::with_capacity(count);
+        for job in batch {
+            features.push(job.features);
+            waits.push((job.ticket, started.duration_since(job.enqueued)));
+        }
+        let results = self.predict(&features);
+        let predicted = started.elapsed();
+        self.queue.observe(predicted, count);
+        for ((ticket, queued), result) in waits.into_iter().zip(results) {
+            ticket.answer(result, queued, predicted);
+        }
+    }
+
+    /// Predicts a batch; one that fails is split until the guilty item is alone.
+    fn predict(&self, features: &[P::Features]) -> Vec<Result<P::Prediction, Error>> {
+        match self.try_predict(features) {
+            Ok(predictions) => predictions.into_iter().map(Ok).collect(),
+            Err(error) if features.len() == 1 => {
+                tracing::warn!(%error, "the model failed on an item");
+                vec![Err(error)]
+            }
+            Err(_) => {
+                let (first, second) = features.split_at(features.len() / 2);
+                let mut results = self.predict(first);
+                results.extend(self.predict(second));
+                results
+            }
+        }
+    }
+
+    fn try_predict(&self, features: &[P::Features]) -> Result<Vec<P::Prediction>, Error> {
+        let predicted = catch_unwind(AssertUnwindSafe(|| self.pipeline.predict_batch(features)));
+        let predictions = predicted
+            .map_err(|panic| Error::Panicked { stage: Stage::Predict, reason: panic_message(&*panic) })?
+            .map_err(|ModelError { reason }| Error::ModelFailed { reason })?;
+        if predictions.len() != features.len() {
+            let (got, asked) = (predictions.len(), features.len());
+            return Err(Error::ModelFailed { reason: format!("{got} predictions for {asked} items") });
+        }
+        Ok(predictions)
+    }
+}

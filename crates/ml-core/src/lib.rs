@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod engine;
+mod error;
+mod lookup;
+mod pipeline;
+mod rejection;
+mod runtime;
+mod stage;
+mod threads;
+
+pub use engine::{Answer, CallOptions, Engine, EngineBuilder, Metrics, WhenFull, preprocess_pool};
+pub use error::{Error, ModelError};
+pub use lookup::{Facts, Key, Lookup, LookupError};
+pub use pipeline::Pipeline;
+pub use rejection::Rejection;
+pub use runtime::{
+    Dimension, Element, ElementType, LoadError, LoadErrorKind, Model, ModelOptions, OnnxRuntimeNotFound,
+    Outputs, RuntimeChoice, Signature, Tensor, TensorInfo, find_onnxruntime,
+};
+pub use stage::{Stage, Timings};
+pub use threads::{ThreadPlan, ThreadWishes};

@@ -1,0 +1,302 @@
+//! Model runtimes: one handle, [`Model`], over ONNX Runtime (the fast path) and rten (pure Rust, always there).
+//!
+//! The two foreign engines have one door each: `onnxruntime.rs` and `rten.rs`. Nothing else names them.
+
+mod error;
+mod onnxruntime;
+mod rten;
+mod slots;
+mod tensor;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::{ModelError, ThreadPlan};
+
+pub use self::error::{LoadError, LoadErrorKind};
+pub use self::onnxruntime::{OnnxRuntimeNotFound, find_onnxruntime};
+pub use self::tensor::{Element, ElementType, Tensor};
+
+/// Which runtime shall run a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RuntimeChoice {
+    /// ONNX Runtime where its shared library is found, else rten.
+    #[default]
+    Auto,
+    /// ONNX Runtime, or an error that says where it was looked for.
+    OnnxRuntime,
+    /// rten: compiled in, needs no shared library.
+    Rten,
+}
+
+/// How a model is to be loaded.
+#[derive(Debug, Clone, Default)]
+pub struct ModelOptions {
+    /// Which runtime shall run it.
+    pub runtime: RuntimeChoice,
+    /// ONNX Runtime's shared library; found by itself when not given.
+    pub onnxruntime_path: Option<PathBuf>,
+    /// Sessions are `threads.runners`, each of `threads.intra_op` threads.
+    pub threads: ThreadPlan,
+}
+
+/// One size of a tensor's shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dimension {
+    /// Always this size.
+    Fixed(usize),
+    /// Chosen by the caller; the name as the model's author wrote it, empty where there is none.
+    Dynamic(String),
+}
+
+/// An input or output of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// The tensor's name in the graph.
+    pub name: String,
+    /// The type of its elements. rten keeps 64-bit integers and booleans as `I32`, and takes either.
+    pub element: ElementType,
+    /// Its sizes; `None` where the model does not say.
+    pub shape: Option<Vec<Dimension>>,
+}
+
+/// What a model file says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signature {
+    /// The tensors that a run takes.
+    pub inputs: Vec<TensorInfo>,
+    /// The tensors that a run gives.
+    pub outputs: Vec<TensorInfo>,
+    /// The file's own notes: labels, licence, whatever its author wrote.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// The model trait: what every runtime does.
+trait Backend: Send + Sync {
+    /// The runtime's name and version.
+    fn name(&self) -> &str;
+    fn signature(&self) -> &Signature;
+    /// Runs on inputs that were checked against the signature.
+    fn run(&self, inputs: Vec<(&str, Tensor<'_>)>) -> Result<Outputs, ModelError>;
+}
+
+/// An output as its runtime owns it.
+trait OutputTensor: Send + Sync {
+    /// Views the tensor, without copying where the runtime holds the type as it is asked for.
+    fn view(&self) -> Result<Tensor<'_>, ModelError>;
+}
+
+/// The outputs of one run, still in the runtime's memory.
+pub struct Outputs(Vec<(String, Box<dyn OutputTensor>)>);
+
+impl Outputs {
+    /// Views an output as an array of `T`, without copying it.
+    ///
+    /// # Errors
+    /// When the model has no output of that name, or one of another type.
+    pub fn get<T: Element>(
+        &self,
+        name: &str,
+    ) -> Result<ndarray::CowArray<'_, T, ndarray::IxDyn>, ModelError> {
+        let tensor = self.tensor(name)?;
+        let found = tensor.element();
+        T::from_tensor(tensor)
+            .ok_or_else(|| ModelError::new(format!("output {name} is {found}, not {}", T::TYPE)))
+    }
+
+    /// Views an output of any type.
+    ///
+    /// # Errors
+    /// When the model has no output of that name.
+    pub fn tensor(&self, name: &str) -> Result<Tensor<'_>, ModelError> {
+        let output = self.0.iter().find(|(known, _)| known == name);
+        match output {
+            Some((_, output)) => output.view(),
+            None => {
+                let known: Vec<_> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+                Err(ModelError::new(format!("the model has no output {name}; it has {}", known.join(", "))))
+            }
+        }
+    }
+}
+
+/// A loaded model: runs on as many threads at once as it has sessions. Cheap to clone.
+///
+/// ```
+/// use ml_core::{Model, ModelOptions, RuntimeChoice};
+/// use ndarray::array;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/iris/model.onnx");
+/// let options = ModelOptions { runtime: RuntimeChoice::Rten, ..ModelOptions::default() };
+/// let model = Model::load(path, &options)?;
+/// let flower = array![[5.1_f32, 3.5, 1.4, 0.2]];
+/// let outputs = model.run(vec![("features", flower.view().into())])?;
+/// let probabilities = outputs.get::<f32>("probabilities")?;
+/// assert_eq!(probabilities.shape(), [1, 3]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Model(Arc<Loaded>);
+
+struct Loaded {
+    path: PathBuf,
+    backend: Box<dyn Backend>,
+}
+
+impl Model {
+    /// Loads an ONNX file.
+    ///
+    /// With [`RuntimeChoice::Auto`], a machine without ONNX Runtime gets rten; which one runs, and what the
+    /// other would gain, is logged.
+    ///
+    /// # Errors
+    /// A [`LoadError`] names the file and the reason: no such file, not ONNX, an opset or operator that the
+    /// runtime does not know, no runtime.
+    pub fn load(path: impl AsRef<Path>, options: &ModelOptions) -> Result<Self, LoadError> {
+        let path = path.as_ref();
+        error::check_file(path)?;
+        let backend = match options.runtime {
+            RuntimeChoice::Rten => rten::load(path, options)?,
+            RuntimeChoice::OnnxRuntime => onnxruntime::load(path, options)?,
+            RuntimeChoice::Auto => Self::load_auto(path, options)?,
+        };
+        tracing::info!(
+            model = %path.display(),
+            runtime = backend.name(),
+            sessions = options.threads.runners,
+            threads_per_session = options.threads.intra_op,
+            "model loaded"
+        );
+        Ok(Self(Arc::new(Loaded { path: path.to_owned(), backend })))
+    }
+
+    fn load_auto(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
+        match onnxruntime::load(path, options) {
+            Err(LoadError { kind: LoadErrorKind::NoRuntime(not_found), .. }) => {
+                tracing::warn!(
+                    %not_found,
+                    "running on rten, in pure Rust; ONNX Runtime would add its contributed operators, half \
+                     precision and other devices, and about 1.15 times the speed on batches"
+                );
+                rten::load(path, options)
+            }
+            loaded => loaded,
+        }
+    }
+
+    /// Returns the file that the model came from.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Returns the name and version of the runtime that runs it.
+    pub fn runtime(&self) -> &str {
+        self.0.backend.name()
+    }
+
+    /// Returns what the model takes and gives.
+    pub fn signature(&self) -> &Signature {
+        self.0.backend.signature()
+    }
+
+    /// Checks that the model has these inputs and outputs, so that a wrong file is refused when it is loaded.
+    ///
+    /// # Errors
+    /// A [`LoadError`] names the file, what is missing, and what the model has.
+    pub fn expect(&self, inputs: &[&str], outputs: &[&str]) -> Result<(), LoadError> {
+        let signature = self.signature();
+        let extra = signature.inputs.iter().find(|input| !inputs.contains(&input.name.as_str()));
+        let missing = |wanted: &[&str], known: &[TensorInfo]| {
+            wanted
+                .iter()
+                .find(|name| !known.iter().any(|info| info.name == **name))
+                .map(|name| (*name).to_owned())
+        };
+        let reason = if let Some(name) = missing(inputs, &signature.inputs) {
+            format!("it has no input {name}")
+        } else if let Some(name) = missing(outputs, &signature.outputs) {
+            format!("it has no output {name}")
+        } else if let Some(info) = extra {
+            format!("it needs the input {}, which nothing fills", info.name)
+        } else {
+            return Ok(());
+        };
+        Err(LoadError::new(self.path(), LoadErrorKind::WrongSignature(format!("{reason}; {signature}"))))
+    }
+
+    /// Runs the model; blocks while all sessions are busy.
+    ///
+    /// Inputs are borrowed and outputs are viewed in place: neither is copied.
+    ///
+    /// # Errors
+    /// When an input is missing, unknown or of the wrong type or rank, or when the runtime fails.
+    pub fn run(&self, inputs: Vec<(&str, Tensor<'_>)>) -> Result<Outputs, ModelError> {
+        self.signature().check(&inputs)?;
+        self.0.backend.run(inputs)
+    }
+}
+
+impl Signature {
+    fn check(&self, inputs: &[(&str, Tensor<'_>)]) -> Result<(), ModelError> {
+        for info in &self.inputs {
+            let Some((_, tensor)) = inputs.iter().find(|(name, _)| *name == info.name) else {
+                return Err(ModelError::new(format!("input {} is missing; {self}", info.name)));
+            };
+            info.check(tensor)?;
+        }
+        match inputs.iter().find(|(name, _)| !self.inputs.iter().any(|info| info.name == *name)) {
+            Some((name, _)) => Err(ModelError::new(format!("there is no input {name}; {self}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl TensorInfo {
+    fn check(&self, tensor: &Tensor<'_>) -> Result<(), ModelError> {
+        let Self { name, element, shape } = self;
+        if tensor.element() != *element && !tensor.element().is_held_as(*element) {
+            return Err(ModelError::new(format!("input {name} is {}, not {element}", tensor.element())));
+        }
+        let Some(shape) = shape else { return Ok(()) };
+        let given = tensor.shape();
+        let fits = |(size, dimension): (&usize, &Dimension)| match dimension {
+            Dimension::Fixed(fixed) => size == fixed,
+            Dimension::Dynamic(_) => true,
+        };
+        if given.len() != shape.len() || !given.iter().zip(shape).all(fits) {
+            return Err(ModelError::new(format!("input {name} has the shape {given:?}, not {self}")));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(size) => write!(f, "{size}"),
+            Self::Dynamic(name) if name.is_empty() => f.write_str("?"),
+            Self::Dynamic(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Display for TensorInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.element)?;
+        let Some(shape) = &self.shape else { return Ok(()) };
+        let sizes: Vec<_> = shape.iter().map(ToString::to_string).collect();
+        write!(f, "[{}]", sizes.join(", "))
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list =
+            |infos: &[TensorInfo]| infos.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        write!(f, "the model takes {} and gives {}", list(&self.inputs), list(&self.outputs))
+    }
+}

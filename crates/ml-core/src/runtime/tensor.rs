@@ -1,0 +1,175 @@
+//! A tensor of any element type, borrowed or owned: what goes into a run, and the view of what comes out.
+
+use std::fmt;
+
+use half::{bf16, f16};
+use ndarray::{Array, ArrayView, Axis, CowArray, Dimension, IxDyn};
+
+use crate::ModelError;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A Rust type that a tensor can hold.
+pub trait Element: sealed::Sealed + Clone + Sized + 'static {
+    /// The type's name among the tensor types.
+    const TYPE: ElementType;
+
+    /// Takes the array out of a tensor of this type.
+    fn from_tensor(tensor: Tensor<'_>) -> Option<CowArray<'_, Self, IxDyn>>;
+}
+
+macro_rules! elements {
+    ($($variant:ident: $rust:ty, $name:literal;)*) => {
+        /// The type of a tensor's elements.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ElementType {
+            $(#[doc = concat!("`", $name, "`")] $variant,)*
+        }
+
+        impl fmt::Display for ElementType {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $name,)* })
+            }
+        }
+
+        /// A tensor: borrowed on the way in, a view of the runtime's memory on the way out.
+        ///
+        /// Made from `ndarray`'s views without copying.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Tensor<'a> {
+            $(#[doc = concat!("Elements of type `", $name, "`")] $variant(CowArray<'a, $rust, IxDyn>),)*
+        }
+
+        impl Tensor<'_> {
+            /// Returns the type of the elements.
+            pub fn element(&self) -> ElementType {
+                match self { $(Self::$variant(_) => ElementType::$variant,)* }
+            }
+
+            /// Returns the sizes.
+            pub fn shape(&self) -> &[usize] {
+                match self { $(Self::$variant(array) => array.shape(),)* }
+            }
+
+            /// Copies the tensor, so that it outlives the memory that it views.
+            pub fn to_static(&self) -> Tensor<'static> {
+                match self { $(Self::$variant(array) => array.to_owned().into(),)* }
+            }
+
+            /// Copies one row: the tensor at `index` of the first axis, with one size fewer.
+            ///
+            /// `None` where there is no such row.
+            pub fn row(&self, index: usize) -> Option<Tensor<'static>> {
+                if index >= *self.shape().first()? {
+                    return None;
+                }
+                Some(match self {
+                    $(Self::$variant(array) => array.index_axis(Axis(0), index).to_owned().into(),)*
+                })
+            }
+
+            /// Puts tensors of one type and shape on top of each other, along a new first axis.
+            ///
+            /// # Errors
+            /// When there are none, or when they differ in type or shape.
+            pub fn stack<'t, 'a: 't>(rows: impl IntoIterator<Item = &'t Tensor<'a>>) -> Result<Tensor<'static>, ModelError> {
+                let rows: Vec<_> = rows.into_iter().collect();
+                match rows.first().map(|row| row.element()) {
+                    None => Err(ModelError::new("no tensors to stack")),
+                    $(Some(ElementType::$variant) => {
+                        let views = rows.iter().filter_map(|row| match row {
+                            Tensor::$variant(array) => Some(array.view()),
+                            _ => None,
+                        });
+                        let views: Vec<_> = views.collect();
+                        if views.len() < rows.len() {
+                            return Err(ModelError::new("the tensors to stack differ in type"));
+                        }
+                        Ok(ndarray::stack(Axis(0), &views)?.into())
+                    })*
+                }
+            }
+        }
+
+        $(
+            impl sealed::Sealed for $rust {}
+
+            impl Element for $rust {
+                const TYPE: ElementType = ElementType::$variant;
+
+                fn from_tensor(tensor: Tensor<'_>) -> Option<CowArray<'_, Self, IxDyn>> {
+                    match tensor { Tensor::$variant(array) => Some(array), _ => None }
+                }
+            }
+
+            impl<'a, D: Dimension> From<ArrayView<'a, $rust, D>> for Tensor<'a> {
+                fn from(view: ArrayView<'a, $rust, D>) -> Self {
+                    Self::$variant(view.into_dyn().into())
+                }
+            }
+
+            impl<'a, D: Dimension> From<&'a Array<$rust, D>> for Tensor<'a> {
+                fn from(array: &'a Array<$rust, D>) -> Self {
+                    array.view().into()
+                }
+            }
+
+            impl<D: Dimension> From<Array<$rust, D>> for Tensor<'_> {
+                fn from(array: Array<$rust, D>) -> Self {
+                    Self::$variant(array.into_dyn().into())
+                }
+            }
+        )*
+    };
+}
+
+elements! {
+    F32: f32, "f32";
+    F16: f16, "f16";
+    BF16: bf16, "bf16";
+    F64: f64, "f64";
+    I8: i8, "i8";
+    I16: i16, "i16";
+    I32: i32, "i32";
+    I64: i64, "i64";
+    U8: u8, "u8";
+    U16: u16, "u16";
+    U32: u32, "u32";
+    U64: u64, "u64";
+    Bool: bool, "bool";
+    String: String, "string";
+}
+
+impl ElementType {
+    /// Returns whether a runtime that has no such type may hold it as `other` without losing anything.
+    pub(super) fn is_held_as(self, other: Self) -> bool {
+        matches!((self, other), (Self::I64 | Self::Bool, Self::I32))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn rows_are_stacked_and_taken_apart_again() {
+        let rows: [Tensor<'_>; 2] = [array![1_i64, 2].into(), array![3_i64, 4].into()];
+        let stacked = Tensor::stack(&rows).expect("same type, same shape");
+        assert_eq!(stacked, array![[1_i64, 2], [3, 4]].into());
+        assert_eq!(stacked.row(1), Some(rows[1].clone()));
+        assert_eq!(stacked.row(2), None);
+    }
+
+    #[test]
+    fn tensors_that_differ_are_not_stacked() {
+        let number: Tensor<'_> = array![1_i64].into();
+        for other in [Tensor::from(array![1.0_f32]), Tensor::from(array![1_i64, 2])] {
+            assert!(Tensor::stack([&number, &other]).is_err(), "{other:?}");
+        }
+        assert!(Tensor::stack([]).is_err());
+    }
+}
