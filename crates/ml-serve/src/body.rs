@@ -1,0 +1,85 @@
+//! The body of a request: its content type, its size and its encoding, checked in one place.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::error::PayloadError;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::rt::time::timeout;
+use actix_web::web::{Bytes, BytesMut, Payload};
+use futures_util::StreamExt;
+
+use crate::ApiError;
+
+/// What a predicting route was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Media {
+    Json,
+    NdJson,
+}
+
+/// Returns the body's media type; a body without one is taken to be JSON.
+///
+/// # Errors
+/// Any other type is refused, as is a character set other than UTF-8.
+pub(crate) fn media(request: &HttpRequest, wanted: &'static str) -> Result<Media, ApiError> {
+    let Some(header) = request.headers().get(CONTENT_TYPE) else { return Ok(Media::Json) };
+    let found = String::from_utf8_lossy(header.as_bytes()).into_owned();
+    let mut parts = found.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let essence = parts.next().unwrap_or_default();
+    let utf8 = parts.all(|part| !part.starts_with("charset=") || part.trim_matches('"').ends_with("utf-8"));
+    match essence.as_str() {
+        "" | "application/json" if utf8 => Ok(Media::Json),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" if utf8 => Ok(Media::NdJson),
+        _ => Err(ApiError::UnsupportedMediaType { found, wanted }),
+    }
+}
+
+/// How much of a body is read, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    pub bytes_max: usize,
+    pub timeout: Duration,
+}
+
+/// Reads a whole body.
+///
+/// # Errors
+/// A body that says it is too large is refused before it is read; one that is, as soon as it shows.
+pub(crate) async fn read(
+    request: &HttpRequest,
+    mut payload: Payload,
+    limits: BodyLimits,
+    wanted: &'static str,
+) -> Result<Bytes, ApiError> {
+    let too_large = ApiError::BodyTooLarge { limit_bytes: limits.bytes_max };
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|bytes: u64| bytes > limits.bytes_max as u64) {
+        return Err(too_large);
+    }
+    let mut body = BytesMut::new();
+    let reading = async {
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(unreadable)?;
+            if body.len() + chunk.len() > limits.bytes_max {
+                return Err(too_large);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(())
+    };
+    timeout(limits.timeout, reading).await.map_err(|_| ApiError::BodyTimeout { limit: limits.timeout })??;
+    if body.is_empty() {
+        return Err(ApiError::EmptyBody { wanted });
+    }
+    Ok(body.freeze())
+}
+
+pub(crate) fn unreadable(error: PayloadError) -> ApiError {
+    ApiError::UnreadableBody { reason: error.to_string() }
+}
+
+/// Returns the body as text.
+pub(crate) fn text(body: &[u8]) -> Result<&str, ApiError> {
+    std::str::from_utf8(body).map_err(|error| ApiError::InvalidUtf8 { byte: error.valid_up_to() })
+}

@@ -1,0 +1,119 @@
+//! What the configuration decides, field by field.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::SETTINGS;
+
+/// Everything an operator may decide about the server; `Default` is the table's defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// IP address or host name to listen on.
+    pub host: String,
+    /// Port to listen on; 0 is any free one.
+    pub port: u16,
+    /// Threads that serve HTTP; `None` is decided from the CPUs.
+    pub http_threads: Option<NonZeroUsize>,
+    /// Runner threads of each model, each with one batch at a time; `None` is decided from the CPUs.
+    pub runners: Option<NonZeroUsize>,
+    /// Threads inside one model run; `None` is decided from the CPUs.
+    pub intra_op_threads: Option<NonZeroUsize>,
+    /// Threads that prepare inputs; `None` is decided from the CPUs.
+    pub preprocess_threads: Option<NonZeroUsize>,
+    /// What runs the models.
+    pub runtime: RuntimeChoice,
+    /// ONNX Runtime's shared library; `None` is searched for.
+    pub onnxruntime_path: Option<PathBuf>,
+    /// Most items in one model run.
+    pub batch_items_max: usize,
+    /// Most items that wait for one model; more are refused.
+    pub queue_items_max: usize,
+    /// Largest request body.
+    pub body_bytes_max: usize,
+    /// Largest single item of a batch.
+    pub item_bytes_max: usize,
+    /// Most items of one JSON batch call, never more than `queue_items_max`.
+    pub call_items_max: usize,
+    /// Most requests in work at once.
+    pub concurrent_requests_max: usize,
+    /// Time in which a request must be answered.
+    pub request_timeout: Duration,
+    /// Time to answer what was accepted, once the process is told to stop.
+    pub drain_timeout: Duration,
+    /// Time that an idle connection stays open.
+    pub keep_alive: Duration,
+    /// Form of the log lines.
+    pub log_format: LogFormat,
+    /// Tracing filter directives, of a checked form.
+    pub log_level: String,
+    /// Models to serve: the file's, then the command line's.
+    pub models: Vec<ModelEntry>,
+}
+
+/// Runtime that the operator asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeChoice {
+    /// ONNX Runtime where its library is found, otherwise rten.
+    Auto,
+    /// ONNX Runtime only.
+    OnnxRuntime,
+    /// rten only.
+    Rten,
+}
+
+/// Form of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for a person.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// One model to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelEntry {
+    /// Model folder or file, as written: relative to the directory that the server was started in.
+    pub path: PathBuf,
+    /// Name in URLs; `None` is taken from the path.
+    pub name: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut config = Self::blank();
+        for setting in SETTINGS {
+            setting.set_default(&mut config);
+        }
+        config
+    }
+}
+
+impl Config {
+    /// Returns a value for the table to write its defaults into; not a default itself.
+    fn blank() -> Self {
+        Self {
+            host: String::new(),
+            port: 0,
+            http_threads: None,
+            runners: None,
+            intra_op_threads: None,
+            preprocess_threads: None,
+            runtime: RuntimeChoice::Auto,
+            onnxruntime_path: None,
+            batch_items_max: 0,
+            queue_items_max: 0,
+            body_bytes_max: 0,
+            item_bytes_max: 0,
+            call_items_max: 0,
+            concurrent_requests_max: 0,
+            request_timeout: Duration::ZERO,
+            drain_timeout: Duration::ZERO,
+            keep_alive: Duration::ZERO,
+            log_format: LogFormat::Human,
+            log_level: String::new(),
+            models: Vec::new(),
+        }
+    }
+}

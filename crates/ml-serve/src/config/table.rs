@@ -1,0 +1,166 @@
+//! The table of settings, in the order of help and of the documentation.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::setting::{Choice, Kind, Setting};
+use super::{Config, LogFormat, RuntimeChoice, form};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+const HOUR_MS: usize = 3_600_000;
+
+/// Every setting. A new one is a line here and a field of [`Config`].
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "host",
+        help: "address to listen on",
+        kind: Kind::Text {
+            word: "ADDRESS",
+            form: "an IP address or host name",
+            default: "127.0.0.1",
+            check: form::is_host,
+            set: |config, host| config.host = host,
+        },
+    },
+    Setting {
+        key: "port",
+        help: "port to listen on (0: any free one)",
+        kind: Kind::Whole {
+            unit: "",
+            default: 8080,
+            range: 0..=65535,
+            // The range ends where the type does.
+            set: |config, port| config.port = u16::try_from(port).unwrap_or(u16::MAX),
+        },
+    },
+    Setting {
+        key: "http_threads",
+        help: "threads that serve HTTP (0: decided from the CPUs)",
+        kind: threads(|config, count| config.http_threads = NonZeroUsize::new(count)),
+    },
+    Setting {
+        key: "runners",
+        help: "runners per model, one batch each (0: decided)",
+        kind: threads(|config, count| config.runners = NonZeroUsize::new(count)),
+    },
+    Setting {
+        key: "intra_op_threads",
+        help: "threads inside one run (0: decided)",
+        kind: threads(|config, count| config.intra_op_threads = NonZeroUsize::new(count)),
+    },
+    Setting {
+        key: "preprocess_threads",
+        help: "threads that prepare inputs (0: decided)",
+        kind: threads(|config, count| config.preprocess_threads = NonZeroUsize::new(count)),
+    },
+    Setting {
+        key: "runtime",
+        help: "what runs the models",
+        kind: Kind::Choice(&[
+            Choice { word: "auto", set: |config| config.runtime = RuntimeChoice::Auto },
+            Choice { word: "onnxruntime", set: |config| config.runtime = RuntimeChoice::OnnxRuntime },
+            Choice { word: "rten", set: |config| config.runtime = RuntimeChoice::Rten },
+        ]),
+    },
+    Setting {
+        key: "onnxruntime_path",
+        help: "ONNX Runtime's shared library",
+        kind: Kind::Path { set: |config, path| config.onnxruntime_path = Some(path) },
+    },
+    Setting {
+        key: "batch_items_max",
+        help: "most items in one model run",
+        kind: items(16, 4096, |config, count| config.batch_items_max = count),
+    },
+    Setting {
+        key: "queue_items_max",
+        help: "most items waiting for one model; more are refused",
+        kind: items(4096, 1_000_000, |config, count| config.queue_items_max = count),
+    },
+    Setting {
+        key: "body_bytes_max",
+        help: "largest request body",
+        kind: Kind::Bytes {
+            default: 32 * MIB,
+            range: KIB..=GIB,
+            set: |config, bytes| config.body_bytes_max = bytes,
+        },
+    },
+    Setting {
+        key: "item_bytes_max",
+        help: "largest item of a batch",
+        kind: Kind::Bytes {
+            default: 256 * KIB,
+            range: 16..=GIB,
+            set: |config, bytes| config.item_bytes_max = bytes,
+        },
+    },
+    Setting {
+        key: "call_items_max",
+        help: "most items of a JSON batch call (not of NDJSON)",
+        kind: items(1024, 100_000, |config, count| config.call_items_max = count),
+    },
+    Setting {
+        key: "concurrent_requests_max",
+        help: "most requests in work at once",
+        kind: Kind::Whole {
+            unit: "requests",
+            default: 1024,
+            range: 1..=100_000,
+            set: |config, count| config.concurrent_requests_max = count,
+        },
+    },
+    Setting {
+        key: "request_timeout_ms",
+        help: "time in which a request is answered",
+        kind: time(30_000, 1, |config, ms| config.request_timeout = millis(ms)),
+    },
+    Setting {
+        key: "drain_timeout_ms",
+        help: "time to answer what was accepted, after SIGTERM",
+        kind: time(30_000, 0, |config, ms| config.drain_timeout = millis(ms)),
+    },
+    Setting {
+        key: "keep_alive_ms",
+        help: "time that an idle connection stays open",
+        kind: time(75_000, 0, |config, ms| config.keep_alive = millis(ms)),
+    },
+    Setting {
+        key: "log_format",
+        help: "form of the log lines",
+        kind: Kind::Choice(&[
+            Choice { word: "human", set: |config| config.log_format = LogFormat::Human },
+            Choice { word: "json", set: |config| config.log_format = LogFormat::Json },
+        ]),
+    },
+    Setting {
+        key: "log_level",
+        help: "what is logged",
+        kind: Kind::Text {
+            word: "FILTER",
+            form: "a level, or tracing directives such as info,ml_serve=debug",
+            default: "info",
+            check: form::is_log_filter,
+            set: |config, level| config.log_level = level,
+        },
+    },
+];
+
+/// A number of threads where 0 leaves the decision to the server.
+const fn threads(set: fn(&mut Config, usize)) -> Kind {
+    Kind::Whole { unit: "threads", default: 0, range: 0..=1024, set }
+}
+
+const fn items(default: usize, most: usize, set: fn(&mut Config, usize)) -> Kind {
+    Kind::Whole { unit: "items", default, range: 1..=most, set }
+}
+
+const fn time(default: usize, least: usize, set: fn(&mut Config, usize)) -> Kind {
+    Kind::Whole { unit: "ms", default, range: least..=HOUR_MS, set }
+}
+
+fn millis(ms: usize) -> Duration {
+    Duration::from_millis(ms as u64)
+}

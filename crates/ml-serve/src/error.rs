@@ -1,0 +1,302 @@
+//! Every refusal that leaves the server: one closed list, one place that gives it a status and a code.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use ml_core::Rejection;
+use serde::Serialize;
+
+/// Why a request, or an item of it, has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ApiError {
+    /// The body has no bytes.
+    #[error("the body is empty; send {wanted}")]
+    EmptyBody {
+        /// What the route takes.
+        wanted: &'static str,
+    },
+    /// The body, or a line of it, is not JSON.
+    #[error("the body is not JSON: {reason}")]
+    MalformedJson {
+        /// What the parser said, with line and column.
+        reason: String,
+    },
+    /// The body is not text.
+    #[error("the body is not UTF-8: the first wrong byte is at {byte}")]
+    InvalidUtf8 {
+        /// Bytes before the wrong one.
+        byte: usize,
+    },
+    /// The body ended before it was complete, or its transfer coding is broken.
+    #[error("the body could not be read: {reason}")]
+    UnreadableBody {
+        /// What the transport said.
+        reason: String,
+    },
+    /// The caller took too long to send the body.
+    #[error("the body was not sent within {} ms", limit.as_millis())]
+    BodyTimeout {
+        /// The time that a request may take.
+        limit: Duration,
+    },
+    /// A batch call's body is JSON, but not an array.
+    #[error("a batch is a JSON array of items: {reason}")]
+    NotABatch {
+        /// What the parser said.
+        reason: String,
+    },
+    /// A batch call without items.
+    #[error("the batch has no items; send 1 to {limit_items}")]
+    EmptyBatch {
+        /// Most items of a call.
+        limit_items: usize,
+    },
+    /// A batch call with too many items.
+    #[error("the batch has {items} items, the limit is {limit_items}; send several, or stream NDJSON")]
+    TooManyItems {
+        /// Items in the call.
+        items: usize,
+        /// Most items of a call.
+        limit_items: usize,
+    },
+    /// A body over the limit.
+    #[error("the body is larger than the limit of {limit_bytes} bytes")]
+    BodyTooLarge {
+        /// Most bytes of a body.
+        limit_bytes: usize,
+    },
+    /// An item over the limit.
+    #[error("the item has {bytes} bytes, the limit is {limit_bytes}")]
+    ItemTooLarge {
+        /// Bytes of the item; where it was not read to its end, of what was read.
+        bytes: usize,
+        /// Most bytes of an item.
+        limit_bytes: usize,
+    },
+    /// A content type that the route does not take.
+    #[error("the content type {found:?} is not taken here; send {wanted}")]
+    UnsupportedMediaType {
+        /// What the caller said.
+        found: String,
+        /// What the route takes.
+        wanted: &'static str,
+    },
+    /// An item that does not have the form that the model takes: a field is missing, unknown or of the wrong type.
+    #[error("{}{reason}", field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default())]
+    InvalidItem {
+        /// The path of the field at fault, where it is known.
+        field: Option<String>,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No model of that name.
+    #[error("there is no model {name:?}; this server has {known}")]
+    UnknownModel {
+        /// The name in the request.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// No such path.
+    #[error("there is nothing at {path}; see /")]
+    NotFound {
+        /// The path in the request.
+        path: String,
+    },
+    /// A known path, but not with this method.
+    #[error("{path} does not take {method}; it takes {allowed}")]
+    MethodNotAllowed {
+        /// The method in the request.
+        method: String,
+        /// The path in the request.
+        path: String,
+        /// The methods that the path takes.
+        allowed: &'static str,
+    },
+    /// More requests at once than the server works on.
+    #[error("{limit_requests} requests are being worked on, which is the limit; try again")]
+    TooManyRequests {
+        /// Most requests at once.
+        limit_requests: usize,
+    },
+    /// The server cannot predict now.
+    #[error("not ready: {reason}")]
+    NotReady {
+        /// What is missing.
+        reason: String,
+    },
+    /// The answer could not be written as JSON.
+    #[error("the answer could not be written: {reason}")]
+    Unwritable {
+        /// What the serialiser said.
+        reason: String,
+    },
+    /// The engine's own refusals.
+    #[error(transparent)]
+    Engine(#[from] ml_core::Error),
+}
+
+impl ApiError {
+    /// Every code that the server itself can answer with; those of [`ml_core::Error::CODES`] come on top.
+    pub const CODES: [&'static str; 18] = [
+        "empty_body",
+        "malformed_json",
+        "invalid_utf8",
+        "unreadable_body",
+        "body_timeout",
+        "not_a_batch",
+        "empty_batch",
+        "too_many_items",
+        "body_too_large",
+        "item_too_large",
+        "unsupported_media_type",
+        "invalid_item",
+        "unknown_model",
+        "not_found",
+        "method_not_allowed",
+        "too_many_requests",
+        "not_ready",
+        "unwritable_answer",
+    ];
+
+    /// Returns the status and the stable code: the one place that decides them.
+    pub fn status_and_code(&self) -> (StatusCode, &'static str) {
+        use ml_core::Error as Engine;
+        match self {
+            Self::EmptyBody { .. } => (StatusCode::BAD_REQUEST, "empty_body"),
+            Self::MalformedJson { .. } => (StatusCode::BAD_REQUEST, "malformed_json"),
+            Self::InvalidUtf8 { .. } => (StatusCode::BAD_REQUEST, "invalid_utf8"),
+            Self::UnreadableBody { .. } => (StatusCode::BAD_REQUEST, "unreadable_body"),
+            // The caller was slow to send: the one case that 408 is for.
+            Self::BodyTimeout { .. } => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
+            Self::NotABatch { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not_a_batch"),
+            Self::EmptyBatch { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "empty_batch"),
+            Self::TooManyItems { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_many_items"),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::ItemTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "item_too_large"),
+            Self::UnsupportedMediaType { .. } => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
+            }
+            Self::InvalidItem { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_item"),
+            Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
+            Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+            Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+            Self::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+            Self::Unwritable { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "unwritable_answer"),
+            Self::Engine(error) => {
+                let status = match error {
+                    Engine::Rejected(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                    Engine::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
+                    Engine::CallTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+                    Engine::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+                    Engine::LookupFailed { .. } => StatusCode::BAD_GATEWAY,
+                    Engine::ModelFailed { .. } | Engine::Panicked { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+                    Engine::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                (status, error.code())
+            }
+        }
+    }
+
+    /// Returns whether the refusal is of the whole call, and not of this item for what it is.
+    pub(crate) fn concerns_call(&self) -> bool {
+        use ml_core::Error as Engine;
+        match self {
+            Self::Engine(error) => matches!(
+                error,
+                Engine::Overloaded { .. }
+                    | Engine::CallTooLarge { .. }
+                    | Engine::DeadlineExceeded
+                    | Engine::ShuttingDown
+            ),
+            _ => false,
+        }
+    }
+
+    /// Returns when the caller may try again, in whole seconds, where trying again can help.
+    fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Engine(ml_core::Error::Overloaded { retry_after, .. }) => {
+                Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
+            }
+            Self::TooManyRequests { .. } | Self::NotReady { .. } => Some(1),
+            _ => None,
+        }
+    }
+
+    /// Returns the body: `{"code", "message"}` and what more is known.
+    pub fn body(&self) -> ErrorBody<'_> {
+        let mut body = ErrorBody {
+            code: self.status_and_code().1,
+            message: self.to_string(),
+            field: None,
+            rule: None,
+            value: None,
+            limit: None,
+            retry_after_s: self.retry_after_s(),
+        };
+        match self {
+            Self::Engine(ml_core::Error::Rejected(Rejection { field, rule, value, limit })) => {
+                body.field = Some(Cow::Borrowed(field));
+                body.rule = Some(Cow::Borrowed(rule));
+                body.value = value.as_deref();
+                body.limit = limit.as_deref();
+            }
+            Self::InvalidItem { field: Some(field), .. } => body.field = Some(Cow::Borrowed(field)),
+            _ => {}
+        }
+        body
+    }
+}
+
+/// What a refusal looks like on the wire.
+#[derive(Debug, Serialize)]
+pub struct ErrorBody<'a> {
+    /// Stable and machine-readable.
+    pub code: &'static str,
+    /// For a person: names the value and the limit.
+    pub message: String,
+    /// The field at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<Cow<'a, str>>,
+    /// The rule that it broke.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Cow<'a, str>>,
+    /// The value that broke it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<&'a str>,
+    /// What is allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<&'a str>,
+    /// When to try again, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status_and_code().0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(seconds) = self.retry_after_s() {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        if let Self::MethodNotAllowed { allowed, .. } = self {
+            response.insert_header((ALLOW, *allowed));
+        }
+        let (_, code) = self.status_and_code();
+        let mut response = response.json(self.body());
+        response.extensions_mut().insert(ErrorCode(code));
+        response
+    }
+}
+
+/// Tells the request's guard which code was answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ErrorCode(pub &'static str);

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod body;
+pub mod config;
+mod error;
+mod logs;
+mod metrics;
+mod onnx;
+mod request;
+mod routes;
+mod served;
+mod server;
+mod shutdown;
+mod state;
+
+pub use config::Config;
+pub use error::{ApiError, ErrorBody};
+pub use served::ModelInfo;
+pub use server::{ServeError, Server, main};

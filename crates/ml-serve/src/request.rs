@@ -1,0 +1,144 @@
+//! Around every request: its identifier, the limit on how many run at once, and the one place that counts it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CONNECTION, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::{Bytes, Data};
+use actix_web::{Error, ResponseError};
+use ml_core::Timings;
+
+use crate::ApiError;
+use crate::error::ErrorCode;
+use crate::routes;
+use crate::state::State;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// The longest request identifier that is taken from a caller, in bytes.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Wraps a request: assigns its identifier, admits it, and counts it when its answer has left.
+pub(crate) async fn account(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(state) = request.app_data::<Data<State>>().cloned() else {
+        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+    };
+    let id = request_id(&request);
+    let mut guard = Guard::enter(&state, &request, &id);
+    // Probes and metrics are answered however busy the server is: they say how busy it is.
+    let counts = request.method() == actix_web::http::Method::POST;
+    let mut response = if counts && guard.requests_at_work() > state.limits.concurrent_requests_max {
+        let refusal = ApiError::TooManyRequests { limit_requests: state.limits.concurrent_requests_max };
+        request.into_response(refusal.error_response())
+    } else {
+        next.call(request).await?.map_into_boxed_body()
+    };
+    finish_headers(&mut response, &state, &id, &guard);
+    guard.answered(&response);
+    Ok(response.map_body(|_, body| BoxBody::new(GuardedBody { body, _guard: guard })))
+}
+
+/// Takes the caller's identifier where it is fit to be logged and sent back, else makes one.
+fn request_id(request: &ServiceRequest) -> HeaderValue {
+    let given = request.headers().get(&REQUEST_ID).filter(|value| {
+        let bytes = value.as_bytes();
+        !bytes.is_empty() && bytes.len() <= REQUEST_ID_BYTES_MAX && bytes.iter().all(u8::is_ascii_graphic)
+    });
+    let made = || HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).ok();
+    given.cloned().or_else(made).unwrap_or_else(|| HeaderValue::from_static("unknown"))
+}
+
+fn finish_headers(response: &mut ServiceResponse, state: &State, id: &HeaderValue, guard: &Guard) {
+    let timings = response.response().extensions().get::<Timings>().copied();
+    let timing = server_timing(timings, guard.started);
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID.clone(), id.clone());
+    if let Ok(timing) = HeaderValue::from_str(&timing) {
+        headers.insert(SERVER_TIMING.clone(), timing);
+    }
+    if state.is_draining() {
+        // The caller's next request goes to another server, so that this one can end.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// Writes the stage times in milliseconds, as the Server Timing specification has it.
+fn server_timing(timings: Option<Timings>, started: Instant) -> String {
+    let mut header = String::with_capacity(128);
+    for (stage, time) in timings.iter().flat_map(Timings::iter).filter(|(_, time)| !time.is_zero()) {
+        header.push_str(&format!("{stage};dur={:.3}, ", time.as_secs_f64() * 1e3));
+    }
+    header.push_str(&format!("total;dur={:.3}", started.elapsed().as_secs_f64() * 1e3));
+    header
+}
+
+/// Counts a request once, by outcome, when its answer has left or its caller has.
+struct Guard {
+    state: Data<State>,
+    route: &'static str,
+    id: HeaderValue,
+    started: Instant,
+    outcome: &'static str,
+    status: u16,
+}
+
+impl Guard {
+    fn enter(state: &Data<State>, request: &ServiceRequest, id: &HeaderValue) -> Self {
+        let route = routes::pattern(request.path());
+        state.metrics.at_work.inc();
+        // Until an answer is known, the request counts as one whose caller left.
+        let (state, id) = (state.clone(), id.clone());
+        Self { state, route, id, started: Instant::now(), outcome: "abandoned", status: 499 }
+    }
+
+    fn requests_at_work(&self) -> usize {
+        usize::try_from(self.state.metrics.at_work.get()).unwrap_or(0)
+    }
+
+    fn answered(&mut self, response: &ServiceResponse) {
+        self.status = response.status().as_u16();
+        let code = response.response().extensions().get::<ErrorCode>().map(|code| code.0);
+        self.outcome = code.unwrap_or(if response.status().is_success() { "ok" } else { "error" });
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let metrics = &self.state.metrics;
+        metrics.at_work.dec();
+        let time = self.started.elapsed();
+        metrics.finished(self.route, self.status, self.outcome, time);
+        let Self { route, id, outcome, status, .. } = self;
+        if *status >= 500 {
+            tracing::warn!(?id, route, status, outcome, ?time, "request failed");
+        } else {
+            tracing::debug!(?id, route, status, outcome, ?time, "request");
+        }
+    }
+}
+
+/// A body that keeps its request counted as at work until it has been sent.
+struct GuardedBody {
+    body: BoxBody,
+    _guard: Guard,
+}
+
+impl MessageBody for GuardedBody {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(cx)
+    }
+}

@@ -1,0 +1,85 @@
+//! The routes. Each is listed once, with its methods, so that a wrong method is told apart from a wrong path.
+
+mod batch;
+mod models;
+mod ndjson;
+mod operations;
+mod predict;
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, Resource};
+
+use crate::ApiError;
+
+/// Every path with the methods that it takes and what it is for; `GET /` answers this table.
+pub(crate) const ROUTES: [(&str, &str, &str); 9] = [
+    ("GET", "/", "this table"),
+    ("GET", "/models", "the models of this server"),
+    ("GET", "/models/{model}", "one model: what runs it, an item to send, its details"),
+    ("POST", "/models/{model}/predict", "predicts one item"),
+    ("POST", "/models/{model}/predict_batch", "predicts a JSON array of items, or NDJSON lines as they come"),
+    ("GET", "/health/live", "200 while the process runs"),
+    ("GET", "/health/ready", "200 when every model has just made a real prediction"),
+    ("GET", "/metrics", "numbers for Prometheus"),
+    ("GET", "/version", "name and version"),
+];
+
+/// Returns the pattern that a path belongs to, for logs and metrics; `unmatched` where there is none.
+pub(crate) fn pattern(path: &str) -> &'static str {
+    let matches = |pattern: &str| {
+        let mut segments = path.split('/');
+        let all = pattern.split('/').all(|wanted| {
+            segments.next().is_some_and(|segment| segment == wanted || wanted.starts_with('{'))
+        });
+        all && segments.next().is_none()
+    };
+    ROUTES.into_iter().find(|(_, pattern, _)| matches(pattern)).map_or("unmatched", |(_, pattern, _)| pattern)
+}
+
+/// Puts the routes into an application.
+pub(crate) fn configure(config: &mut ServiceConfig) {
+    config
+        .service(resource("/", "GET").route(web::get().to(operations::index)))
+        .service(resource("/models", "GET").route(web::get().to(models::list)))
+        .service(resource("/models/{model}", "GET").route(web::get().to(models::describe)))
+        .service(resource("/models/{model}/predict", "POST").route(web::post().to(predict::predict)))
+        .service(
+            resource("/models/{model}/predict_batch", "POST").route(web::post().to(batch::predict_batch)),
+        )
+        .service(resource("/health/live", "GET").route(web::get().to(operations::live)))
+        .service(resource("/health/ready", "GET").route(web::get().to(operations::ready)))
+        .service(resource("/metrics", "GET").route(web::get().to(operations::metrics)))
+        .service(resource("/version", "GET").route(web::get().to(operations::version)))
+        .default_service(web::to(not_found));
+}
+
+fn resource(path: &str, allowed: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
+        let (method, path) = (request.method().to_string(), request.path().to_owned());
+        Err::<HttpResponse, _>(ApiError::MethodNotAllowed { method, path, allowed })
+    }))
+}
+
+async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    Err(ApiError::NotFound { path: request.path().to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pattern;
+
+    #[test]
+    fn a_path_belongs_to_the_route_that_serves_it() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("/models", "/models"),
+            ("/models/iris", "/models/{model}"),
+            ("/models/iris/predict", "/models/{model}/predict"),
+            ("/models/iris/predict/", "unmatched"),
+            ("/health", "unmatched"),
+            ("", "unmatched"),
+        ] {
+            assert_eq!(pattern(path), expected, "{path}");
+        }
+    }
+}

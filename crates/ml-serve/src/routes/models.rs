@@ -1,0 +1,31 @@
+//! Which models there are, and what each says about itself.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path};
+use serde::Serialize;
+
+use crate::ApiError;
+use crate::served::ModelInfo;
+use crate::state::State;
+
+#[derive(Serialize)]
+struct Described<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    info: &'a ModelInfo,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    models: Vec<Described<'a>>,
+}
+
+pub(super) async fn list(state: Data<State>) -> HttpResponse {
+    let models = state.models.iter().map(|(name, model)| Described { name, info: &model.info });
+    HttpResponse::Ok().json(Listed { models: models.collect() })
+}
+
+pub(super) async fn describe(state: Data<State>, name: Path<String>) -> Result<HttpResponse, ApiError> {
+    let model = state.model(&name)?;
+    Ok(HttpResponse::Ok().json(Described { name: &name, info: &model.info }))
+}

@@ -1,0 +1,132 @@
+//! NDJSON in and out, streamed: one item a line, one result a line, in order, for batches larger than memory.
+//!
+//! Lines are gathered into windows. While one is being predicted the next is read, and results leave as soon as
+//! their window is done. The queue's room sets the pace: a stream waits for it instead of being refused.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::rt::time::timeout;
+use actix_web::web::{Bytes, BytesMut, Payload};
+use futures_util::stream::{self, Stream, StreamExt};
+use ml_core::WhenFull;
+
+use super::batch::{Written, sized};
+use crate::ApiError;
+use crate::body;
+use crate::served::{ItemResult, Served, within};
+use crate::state::Limits;
+
+/// Items of a window: enough to fill the runners' batches, few enough that results leave early.
+const WINDOW_ITEMS: usize = 256;
+
+/// Windows that are predicted while the next one is read.
+const WINDOWS_AHEAD: usize = 2;
+
+/// Answers a stream of lines.
+pub(super) fn predict_stream(served: Arc<dyn Served>, payload: Payload, limits: Limits) -> HttpResponse {
+    let reader = Reader { payload, limits, unread: BytesMut::new(), skipped: 0, ended: false };
+    let answered = windows(reader)
+        .map(move |window| {
+            let served = Arc::clone(&served);
+            async move { Ok::<_, actix_web::Error>(answer(&*served, window, limits).await) }
+        })
+        .buffered(WINDOWS_AHEAD);
+    HttpResponse::Ok().content_type("application/x-ndjson").streaming(answered)
+}
+
+/// A line, or why it cannot be an item.
+type Line = Result<Bytes, ApiError>;
+
+async fn answer(served: &dyn Served, window: Vec<Line>, limits: Limits) -> Bytes {
+    let items = window.iter().map(|line| match line {
+        Ok(line) => body::text(line).and_then(|line| sized(line, limits)),
+        Err(error) => Err(error.clone()),
+    });
+    let reply = served.call(items.collect(), within(limits.request_timeout, WhenFull::Wait)).await;
+    let mut text = Vec::with_capacity(64 * reply.results.len());
+    for result in &reply.results {
+        write_line(&mut text, result);
+    }
+    text.into()
+}
+
+fn write_line(text: &mut Vec<u8>, result: &ItemResult) {
+    let length = text.len();
+    if let Err(error) = serde_json::to_writer(&mut *text, &Written::from(result)) {
+        text.truncate(length);
+        let unwritable = Err(ApiError::Unwritable { reason: error.to_string() });
+        // An error body is plain strings, which can always be written.
+        drop(serde_json::to_writer(&mut *text, &Written::from(&unwritable)));
+    }
+    text.push(b'\n');
+}
+
+/// Gathers lines into windows; a window is closed early rather than made to wait for bytes that are not there.
+fn windows(reader: Reader) -> impl Stream<Item = Vec<Line>> {
+    stream::unfold((reader, VecDeque::new()), |(mut reader, mut lines)| async move {
+        while lines.is_empty() && !reader.ended {
+            reader.read(&mut lines).await;
+        }
+        let window: Vec<Line> = lines.drain(..lines.len().min(WINDOW_ITEMS)).collect();
+        (!window.is_empty()).then_some((window, (reader, lines)))
+    })
+}
+
+/// Cuts a payload into lines, holding at most one unfinished line.
+struct Reader {
+    payload: Payload,
+    limits: Limits,
+    unread: BytesMut,
+    /// Bytes of a line that is too long and is being skipped to its end; 0 when none is.
+    skipped: usize,
+    ended: bool,
+}
+
+impl Reader {
+    /// Reads once, and appends the lines that are complete.
+    async fn read(&mut self, lines: &mut VecDeque<Line>) {
+        let limit = self.limits.request_timeout;
+        match timeout(limit, self.payload.next()).await {
+            Ok(Some(Ok(chunk))) => {
+                self.unread.extend_from_slice(&chunk);
+                self.cut(lines);
+            }
+            Ok(None) => {
+                self.unread.extend_from_slice(b"\n"); // The last line may lack its end.
+                self.cut(lines);
+                self.ended = true;
+            }
+            // The answer has begun with 200, so what ends it early is said in its last line.
+            Ok(Some(Err(error))) => {
+                lines.push_back(Err(body::unreadable(error)));
+                self.ended = true;
+            }
+            Err(_) => {
+                lines.push_back(Err(ApiError::BodyTimeout { limit }));
+                self.ended = true;
+            }
+        }
+    }
+
+    fn cut(&mut self, lines: &mut VecDeque<Line>) {
+        while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+            let line = self.unread.split_to(end + 1).freeze().slice(..end);
+            if self.skipped > 0 {
+                lines.push_back(Err(self.too_large(self.skipped + line.len())));
+                self.skipped = 0;
+            } else if !line.trim_ascii().is_empty() {
+                lines.push_back(Ok(line));
+            }
+        }
+        if self.skipped > 0 || self.unread.len() > self.limits.item_bytes_max {
+            self.skipped += self.unread.len();
+            self.unread.clear();
+        }
+    }
+
+    fn too_large(&self, bytes: usize) -> ApiError {
+        ApiError::ItemTooLarge { bytes, limit_bytes: self.limits.item_bytes_max }
+    }
+}

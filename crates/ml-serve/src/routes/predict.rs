@@ -1,0 +1,55 @@
+//! One item in, its output out.
+
+use actix_web::http::header::ContentType;
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use ml_core::WhenFull;
+
+use crate::ApiError;
+use crate::body::{self, BodyLimits, Media};
+use crate::served::{Item, Reply, Served, within};
+use crate::state::{Limits, State};
+
+const WANTED: &str = "one item as application/json";
+
+pub(super) async fn predict(
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<State>,
+    name: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let model = state.model(&name)?;
+    if body::media(&request, WANTED)? == Media::NdJson {
+        let found = "application/x-ndjson".to_owned();
+        return Err(ApiError::UnsupportedMediaType { found, wanted: WANTED });
+    }
+    let limits = state.limits;
+    let body = body::read(&request, payload, limits.body(), WANTED).await?;
+    let item = body::text(&body)?;
+    if item.len() > limits.item_bytes_max {
+        return Err(ApiError::ItemTooLarge { bytes: item.len(), limit_bytes: limits.item_bytes_max });
+    }
+    let mut reply = call(&*model.served, vec![Ok(item)], limits).await?;
+    let output = reply.results.pop().unwrap_or(Err(ApiError::Engine(ml_core::Error::ShuttingDown)))?;
+    let mut response =
+        HttpResponse::Ok().content_type(ContentType::json()).body(String::from(Box::<str>::from(output)));
+    response.extensions_mut().insert(reply.timings);
+    Ok(response)
+}
+
+/// Calls a model and stops waiting at the deadline.
+pub(super) async fn call(
+    served: &dyn Served,
+    items: Vec<Item<'_>>,
+    limits: Limits,
+) -> Result<Reply, ApiError> {
+    let calling = served.call(items, within(limits.request_timeout, WhenFull::Refuse));
+    let reply = actix_web::rt::time::timeout(limits.request_timeout, calling).await;
+    reply.map_err(|_| ApiError::Engine(ml_core::Error::DeadlineExceeded))
+}
+
+impl Limits {
+    pub(super) fn body(&self) -> BodyLimits {
+        BodyLimits { bytes_max: self.body_bytes_max, timeout: self.request_timeout }
+    }
+}

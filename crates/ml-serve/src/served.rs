@@ -1,0 +1,172 @@
+//! A model as the routes see it: raw JSON items in, raw JSON results out, whatever the pipeline's types are.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ml_core::{CallOptions, Engine, Pipeline, Timings, WhenFull};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::ApiError;
+
+/// The result of one item.
+pub(crate) type ItemResult = Result<Box<RawValue>, ApiError>;
+
+/// What a call gets back.
+pub(crate) struct Reply {
+    pub results: Vec<ItemResult>,
+    pub timings: Timings,
+}
+
+/// One item of a call: its JSON text, or why it has none.
+pub(crate) type Item<'a> = Result<&'a str, ApiError>;
+
+type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What a model says about itself.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ModelInfo {
+    /// What it is, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What runs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// An item that can be sent as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub example: Option<serde_json::Value>,
+    /// Whatever else its author wants known.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+/// An engine whose types are forgotten.
+pub(crate) trait Served: Send + Sync {
+    /// Answers each item, in order.
+    fn call<'a>(&'a self, items: Vec<Item<'a>>, options: CallOptions) -> Local<'a, Reply>;
+
+    /// Proves that the model works: a real inference, unless one has just succeeded.
+    fn check<'a>(&'a self, options: CallOptions) -> Local<'a, Result<(), ApiError>>;
+
+    /// Takes no new work; what was accepted is still answered.
+    fn close(&self);
+}
+
+/// An inference that succeeded this recently proves that the model works.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// While the queue is full, an inference that succeeded this recently will do as proof.
+const FRESH_WHEN_FULL: Duration = Duration::from_secs(10);
+
+pub(crate) struct TypedModel<P: Pipeline> {
+    engine: Engine<P>,
+    started: Instant,
+    /// Milliseconds from `started` to the last success, plus one; 0 before the first.
+    last_success_ms: AtomicU64,
+}
+
+impl<P: Pipeline> TypedModel<P> {
+    pub fn new(engine: Engine<P>) -> Self {
+        Self { engine, started: Instant::now(), last_success_ms: AtomicU64::new(0) }
+    }
+
+    fn note_success(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.last_success_ms.store(now + 1, Ordering::Relaxed);
+    }
+
+    fn succeeded_within(&self, time: Duration) -> bool {
+        let last = self.last_success_ms.load(Ordering::Relaxed);
+        last > 0 && self.started.elapsed() < Duration::from_millis(last) + time
+    }
+
+    async fn check_by_example(&self, options: CallOptions) -> Result<(), ApiError> {
+        let not_ready = |reason: String| ApiError::NotReady { reason };
+        if !self.engine.is_running() {
+            return Err(not_ready("a runner thread has ended".to_owned()));
+        }
+        if self.succeeded_within(FRESH) {
+            return Ok(());
+        }
+        let Some(example) = self.engine.pipeline().example() else { return Ok(()) };
+        let answer = self.engine.call(vec![example], options).await;
+        match answer.results.into_iter().next() {
+            Some(Ok(_)) => {
+                self.note_success();
+                Ok(())
+            }
+            Some(Err(ml_core::Error::Overloaded { .. })) if self.succeeded_within(FRESH_WHEN_FULL) => Ok(()),
+            Some(Err(error)) => Err(not_ready(error.to_string())),
+            None => Err(not_ready("the engine gave no result".to_owned())),
+        }
+    }
+}
+
+impl<P> Served for TypedModel<P>
+where
+    P: Pipeline,
+    P::Input: DeserializeOwned,
+    P::Output: Serialize,
+{
+    fn call<'a>(&'a self, items: Vec<Item<'a>>, options: CallOptions) -> Local<'a, Reply> {
+        Box::pin(async move {
+            // Items that cannot be read never reach the engine; their errors keep their places.
+            let mut inputs = Vec::with_capacity(items.len());
+            let mut places: Vec<Option<ApiError>> = Vec::with_capacity(items.len());
+            for item in items {
+                match item.and_then(extract::<P::Input>) {
+                    Ok(input) => {
+                        inputs.push(input);
+                        places.push(None);
+                    }
+                    Err(error) => places.push(Some(error)),
+                }
+            }
+            let answer = self.engine.call(inputs, options).await;
+            if answer.results.iter().any(Result::is_ok) {
+                self.note_success();
+            }
+            let mut answered =
+                answer.results.into_iter().map(|result| respond(result.map_err(ApiError::Engine)));
+            let missing = || Err(ApiError::Engine(ml_core::Error::ShuttingDown));
+            let result = |place: Option<ApiError>| match place {
+                Some(error) => Err(error),
+                None => answered.next().unwrap_or_else(missing),
+            };
+            Reply { results: places.into_iter().map(result).collect(), timings: answer.timings }
+        })
+    }
+
+    fn check<'a>(&'a self, options: CallOptions) -> Local<'a, Result<(), ApiError>> {
+        Box::pin(self.check_by_example(options))
+    }
+
+    fn close(&self) {
+        self.engine.close();
+    }
+}
+
+/// Reads one item. A second, slower pass names the field at fault, which a good item never pays for.
+fn extract<T: DeserializeOwned>(json: &str) -> Result<T, ApiError> {
+    serde_json::from_str(json).map_err(|error| {
+        if !error.is_data() {
+            return ApiError::MalformedJson { reason: error.to_string() };
+        }
+        let located: Result<T, _> =
+            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json));
+        let field = located.err().map(|error| error.path().to_string()).filter(|path| path != ".");
+        ApiError::InvalidItem { field, reason: error.to_string() }
+    })
+}
+
+fn respond<T: Serialize>(result: Result<T, ApiError>) -> ItemResult {
+    to_raw_value(&result?).map_err(|error| ApiError::Unwritable { reason: error.to_string() })
+}
+
+/// Options for a call that must be answered within `timeout`.
+pub(crate) fn within(timeout: Duration, when_full: WhenFull) -> CallOptions {
+    CallOptions { deadline: Instant::now().checked_add(timeout), when_full }
+}

@@ -1,0 +1,327 @@
+//! The server: configuration and pipelines in, a process that answers until it is told to stop.
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::middleware::from_fn;
+use actix_web::rt::System;
+use actix_web::rt::time::timeout;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use ml_core::{
+    EngineBuilder, LoadError, Metrics, Model, ModelOptions, Pipeline, RuntimeChoice, ThreadPlan,
+    ThreadWishes, WhenFull,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::{self, Config, ConfigError, Invocation};
+use crate::metrics::HttpMetrics;
+use crate::onnx::{self, OnnxPipeline};
+use crate::served::{ModelInfo, TypedModel, within};
+use crate::state::{self, Limits, State};
+use crate::{ApiError, logs, request, routes, shutdown};
+
+/// The time that the first prediction of a model may take.
+const WARM_UP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest that a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an early answer's connection is kept open for a caller that is still sending.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why the server did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A wrong key or value in the file, the environment or the flags.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A model that could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Nothing to serve.
+    #[error("there is nothing to serve: name a model folder or file, as in `ml-serve model.onnx`")]
+    NoModels,
+    /// A name that cannot stand in a URL, or stands twice.
+    #[error("the model name {name:?} {reason}")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A model folder without a model.
+    #[error("{}: {reason}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Host and port.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A model's first prediction failed.
+    #[error("the model {name} does not answer its own example: {reason}")]
+    WarmUp {
+        /// The model's name.
+        name: String,
+        /// What went wrong.
+        reason: ApiError,
+    },
+    /// The drain limit passed, or a second signal came, while requests were being worked on.
+    #[error("stopped with {requests} requests unanswered")]
+    Unanswered {
+        /// Requests that got no answer.
+        requests: i64,
+    },
+    /// The program's own set-up failed.
+    #[error(transparent)]
+    SetUp(Box<dyn StdError + Send + Sync>),
+    /// The system refused something that the server needs.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// Serves pipelines over HTTP.
+///
+/// ```no_run
+/// # use ml_core::{Facts, ModelError, Pipeline, Rejection};
+/// # struct Shout;
+/// # impl Pipeline for Shout {
+/// #     type Input = String; type Features = String; type Prediction = String; type Output = String;
+/// #     fn validate(&self, _: &String) -> Result<(), Rejection> { Ok(()) }
+/// #     fn clean(&self, text: String, _: &Facts) -> Result<String, Rejection> { Ok(text) }
+/// #     fn predict_batch(&self, b: &[String]) -> Result<Vec<String>, ModelError> { Ok(b.to_vec()) }
+/// #     fn format(&self, text: String) -> String { text }
+/// # }
+/// fn main() -> std::process::ExitCode {
+///     ml_serve::main(|server| Ok(server.pipeline("shout", Shout)))
+/// }
+/// ```
+pub struct Server {
+    config: Config,
+    threads: ThreadPlan,
+    metrics: Metrics,
+    preprocess: Option<Arc<rayon::ThreadPool>>,
+    models: BTreeMap<String, state::Model>,
+    /// The first thing that went wrong while models were added; told when the server is started.
+    wrong: Option<ServeError>,
+}
+
+/// Runs a program that serves what `set_up` adds: reads the configuration, starts the log, serves, and says why not.
+///
+/// The flags, the environment and the file are those of `ml-serve`; `--help` lists them.
+pub fn main(set_up: impl FnOnce(Server) -> Result<Server, Box<dyn StdError + Send + Sync>>) -> ExitCode {
+    let config = match config::from_process() {
+        Ok(Invocation::Serve(config)) => *config,
+        Ok(Invocation::Help(text) | Invocation::Version(text)) => return say(&text),
+        Err(error) => return fail(&error.into(), ExitCode::from(2)),
+    };
+    logs::start(&config);
+    let served = set_up(Server::new(config)).map_err(ServeError::SetUp).and_then(Server::run);
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
+}
+
+/// Prints to standard output; a reader that has gone away is no error.
+fn say(text: &str) -> ExitCode {
+    drop(writeln!(io::stdout(), "{}", text.trim_end()));
+    ExitCode::SUCCESS
+}
+
+fn fail(error: &ServeError, code: ExitCode) -> ExitCode {
+    drop(writeln!(io::stderr(), "ml-serve: {error}"));
+    code
+}
+
+impl Server {
+    /// Prepares a server; the thread plan is decided and logged here.
+    pub fn new(config: Config) -> Self {
+        let threads = ThreadPlan::detect(ThreadWishes {
+            http: config.http_threads,
+            preprocess: config.preprocess_threads,
+            runners: config.runners,
+            intra_op: config.intra_op_threads,
+        });
+        tracing::info!(%threads, "thread plan");
+        let preprocess = ml_core::preprocess_pool(threads.preprocess);
+        let (metrics, models) = (Metrics::default(), BTreeMap::new());
+        Self { config, threads, metrics, preprocess, models, wrong: None }
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Returns how a pipeline of this server should load its model: the runtime and threads of the configuration.
+    pub fn model_options(&self) -> ModelOptions {
+        ModelOptions {
+            runtime: match self.config.runtime {
+                config::RuntimeChoice::Auto => RuntimeChoice::Auto,
+                config::RuntimeChoice::OnnxRuntime => RuntimeChoice::OnnxRuntime,
+                config::RuntimeChoice::Rten => RuntimeChoice::Rten,
+            },
+            onnxruntime_path: self.config.onnxruntime_path.clone(),
+            threads: self.threads,
+        }
+    }
+
+    /// Serves a pipeline as `/models/{name}`.
+    #[must_use]
+    pub fn pipeline<P>(self, name: &str, pipeline: P) -> Self
+    where
+        P: Pipeline,
+        P::Input: DeserializeOwned,
+        P::Output: Serialize,
+    {
+        self.pipeline_with(name, ModelInfo::default(), pipeline, |engine| engine)
+    }
+
+    /// Serves a pipeline with what it says about itself and with an engine set up by hand, lookups for example.
+    #[must_use]
+    pub fn pipeline_with<P>(
+        mut self,
+        name: &str,
+        info: ModelInfo,
+        pipeline: P,
+        engine: impl FnOnce(EngineBuilder<P>) -> EngineBuilder<P>,
+    ) -> Self
+    where
+        P: Pipeline,
+        P::Input: DeserializeOwned,
+        P::Output: Serialize,
+    {
+        if let Err(reason) = self.check_name(name) {
+            let name = name.to_owned();
+            self.wrong.get_or_insert(ServeError::Name { name, reason });
+            return self;
+        }
+        let mut builder = ml_core::Engine::builder(pipeline)
+            .threads(self.threads)
+            .batch_items_max(self.config.batch_items_max)
+            .queue_items_max(self.config.queue_items_max)
+            .metrics(&self.metrics, name);
+        if let Some(pool) = &self.preprocess {
+            builder = builder.preprocess_pool(Arc::clone(pool));
+        }
+        let served = Arc::new(TypedModel::new(engine(builder).start()));
+        self.models.insert(name.to_owned(), state::Model { served, info: Arc::new(info) });
+        self
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), &'static str> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
+            return Err("must be 1 to 64 letters, digits, dots, underscores and hyphens");
+        }
+        if self.models.contains_key(name) {
+            Err("stands for two models; give one another name")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Serves the ONNX models that the configuration names, without code for any of them.
+    ///
+    /// # Errors
+    /// Names the file that cannot be loaded, and the reason.
+    pub fn configured_models(mut self) -> Result<Self, Box<dyn StdError + Send + Sync>> {
+        let options = self.model_options();
+        for entry in self.config.models.clone() {
+            let file = onnx::model_file(&entry.path)?;
+            let name = entry.name.unwrap_or_else(|| onnx::model_name(&entry.path));
+            let pipeline = OnnxPipeline::new(Model::load(file, &options)?);
+            let info = pipeline.info();
+            self = self.pipeline_with(&name, info, pipeline, |engine| engine);
+        }
+        Ok(self)
+    }
+
+    /// Serves until the process is told to stop, and answers everything that was accepted.
+    ///
+    /// Prints one line to standard output when every model has answered its example: the address is real then.
+    ///
+    /// # Errors
+    /// Says why the server could not start, or how many requests were left without an answer.
+    pub fn run(self) -> Result<(), ServeError> {
+        if let Some(wrong) = self.wrong {
+            return Err(wrong);
+        }
+        if self.models.is_empty() {
+            return Err(ServeError::NoModels);
+        }
+        let metrics = HttpMetrics::new(&self.metrics);
+        let state = Data::new(State::new(self.models, Limits::from(&self.config), metrics));
+        let (config, http_threads) = (self.config, self.threads.http);
+        System::new().block_on(serve(&config, http_threads, &state))?;
+        for model in state.models.values() {
+            model.served.close();
+        }
+        match state.metrics.at_work.get() {
+            0 => Ok(()),
+            requests => Err(ServeError::Unanswered { requests }),
+        }
+    }
+}
+
+async fn serve(config: &Config, http_threads: usize, state: &Data<State>) -> Result<(), ServeError> {
+    let started = Instant::now();
+    let application = {
+        let state = state.clone();
+        move || {
+            App::new().app_data(state.clone()).wrap(from_fn(request::account)).configure(routes::configure)
+        }
+    };
+    let address = format!("{}:{}", config.host, config.port);
+    let server = HttpServer::new(application)
+        .workers(http_threads)
+        .keep_alive(config.keep_alive)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(LINGER_TIMEOUT)
+        .shutdown_timeout(config.drain_timeout.as_secs() + 1)
+        .disable_signals()
+        .bind((config.host.as_str(), config.port))
+        .map_err(|source| ServeError::Listen { address, source })?;
+    let listening = server.addrs().first().map_or_else(String::new, ToString::to_string);
+    let signals = shutdown::Signals::listen()?;
+    let server = server.run();
+    let handle = server.handle();
+    let serving = actix_web::rt::spawn(server);
+    warm_up(state).await?;
+    announce(&listening, state, started);
+    let drained = shutdown::until_stopped(signals, handle, state, config.drain_timeout).await;
+    serving.abort();
+    drained
+}
+
+/// Makes every model answer once, so that the first caller does not pay for what is done lazily.
+async fn warm_up(state: &State) -> Result<(), ServeError> {
+    for (name, model) in &state.models {
+        let checked =
+            timeout(WARM_UP_TIMEOUT, model.served.check(within(WARM_UP_TIMEOUT, WhenFull::Wait))).await;
+        let checked = checked.unwrap_or(Err(ApiError::Engine(ml_core::Error::DeadlineExceeded)));
+        checked.map_err(|reason| ServeError::WarmUp { name: name.clone(), reason })?;
+    }
+    Ok(())
+}
+
+fn announce(listening: &str, state: &State, started: Instant) {
+    let models: Vec<_> = state.models.keys().map(String::as_str).collect();
+    tracing::info!(listening, ?models, startup = ?started.elapsed(), "ready");
+    say(&format!("ml-serve is ready at http://{listening} with {}", models.join(", ")));
+}
