@@ -1,0 +1,187 @@
+//! Both runtimes: every tensor type there and back, the same answers, and load errors that name file and reason.
+
+#[path = "support/onnx.rs"]
+mod onnx;
+
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use ml_core::{Element, Model, ModelOptions, RuntimeChoice, Tensor, ThreadPlan, ThreadWishes};
+use ndarray::{Array1, array, s};
+
+fn options(runtime: RuntimeChoice) -> ModelOptions {
+    ModelOptions {
+        runtime,
+        threads: ThreadPlan::for_cpus(2, ThreadWishes::default()),
+        ..ModelOptions::default()
+    }
+}
+
+/// Writes a file that is removed when the test ends.
+struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    fn new(name: &str, bytes: &[u8]) -> Self {
+        let path = std::env::temp_dir().join(format!("ml-core-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).expect("the temporary folder takes files");
+        Self(path)
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+/// Sends an array through a model that returns it unchanged.
+fn round_trip<T>(runtime: RuntimeChoice, data_type: u64, values: &Array1<T>)
+where
+    T: Element + PartialEq + std::fmt::Debug,
+    for<'a> Tensor<'a>: From<&'a Array1<T>> + From<ndarray::ArrayView1<'a, T>>,
+{
+    let file =
+        TemporaryFile::new(&format!("{runtime:?}-{data_type}.onnx"), &onnx::model("Identity", data_type, 17));
+    let model = Model::load(&file.0, &options(runtime)).expect("the model loads");
+    let outputs = model.run(vec![("x", values.into())]).expect("the model runs");
+    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), values.clone().into_dyn());
+
+    // A view with gaps has to be put in order first.
+    let outputs = model.run(vec![("x", values.slice(s![..;2]).into())]).expect("the model runs");
+    let every_other = values.slice(s![..;2]).to_owned().into_dyn();
+    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), every_other);
+}
+
+#[test]
+fn onnxruntime_carries_every_type_there_and_back() {
+    let runtime = RuntimeChoice::OnnxRuntime;
+    round_trip(runtime, 1, &array![1.5_f32, -0.0, f32::MIN]);
+    round_trip(runtime, 10, &array![f16::from_f32(1.5), f16::MAX, f16::MIN_POSITIVE_SUBNORMAL]);
+    round_trip(runtime, 11, &array![1.5_f64, f64::MAX, -3.0]);
+    round_trip(runtime, 7, &array![1_i64, i64::MIN, i64::MAX]);
+    round_trip(runtime, 6, &array![1_i32, i32::MIN, i32::MAX]);
+    round_trip(runtime, 2, &array![1_u8, 0, u8::MAX]);
+    round_trip(runtime, 3, &array![1_i8, i8::MIN, i8::MAX]);
+    round_trip(runtime, 9, &array![true, false, true]);
+    round_trip(runtime, 8, &array!["plain".to_owned(), String::new(), "ünï ✓".to_owned()]);
+}
+
+#[test]
+fn rten_carries_its_types_there_and_back() {
+    let runtime = RuntimeChoice::Rten;
+    round_trip(runtime, 1, &array![1.5_f32, -0.0, f32::MIN]);
+    round_trip(runtime, 6, &array![1_i32, i32::MIN, i32::MAX]);
+    round_trip(runtime, 2, &array![1_u8, 0, u8::MAX]);
+    round_trip(runtime, 3, &array![1_i8, i8::MIN, i8::MAX]);
+}
+
+#[test]
+fn rten_takes_wider_integers_that_fit_and_refuses_those_that_do_not() {
+    let file = TemporaryFile::new("wide.onnx", &onnx::model("Identity", 7, 17));
+    let model = Model::load(&file.0, &options(RuntimeChoice::Rten)).expect("the model loads");
+    let outputs = model.run(vec![("x", (&array![7_i64, -7]).into())]).expect("small numbers fit");
+    assert_eq!(outputs.get::<i32>("y").expect("rten has 32 bits"), array![7, -7].into_dyn());
+    let error = model.run(vec![("x", (&array![1_i64 << 40]).into())]).err().expect("2^40 does not fit");
+    assert_eq!(error.reason, "input x holds 1099511627776; rten takes 32-bit integers");
+}
+
+#[test]
+fn both_runtimes_give_the_answers_of_the_reference() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/models/iris");
+    let flowers = array![[5.1_f32, 3.5, 1.4, 0.2], [6.4, 3.2, 4.5, 1.5], [6.3, 3.3, 6.0, 2.5]];
+    let answers = [RuntimeChoice::OnnxRuntime, RuntimeChoice::Rten].map(|runtime| {
+        let model = Model::load(folder.join("model.onnx"), &options(runtime)).expect("the model loads");
+        assert_eq!(
+            model.signature().to_string(),
+            "the model takes features: f32[batch, 4] and gives probabilities: f32[batch, 3]"
+        );
+        assert_eq!(
+            model.signature().metadata.get("labels").map(String::as_str),
+            Some("setosa,versicolor,virginica")
+        );
+        let outputs = model.run(vec![("features", (&flowers).into())]).expect("the model runs");
+        outputs.get::<f32>("probabilities").expect("f32").into_owned()
+    });
+    let difference = (&answers[0] - &answers[1]).mapv(f32::abs).into_iter().fold(0.0, f32::max);
+    assert!(difference < 1e-6, "the runtimes differ by {difference}");
+    for (row, species) in answers[0].outer_iter().zip([0, 1, 2]) {
+        assert!(row[species] > 0.9, "{row}");
+    }
+}
+
+#[test]
+fn wrong_inputs_are_named() {
+    let file = TemporaryFile::new("inputs.onnx", &onnx::model("Identity", 1, 17));
+    for runtime in [RuntimeChoice::OnnxRuntime, RuntimeChoice::Rten] {
+        let model = Model::load(&file.0, &options(runtime)).expect("the model loads");
+        let (x, other) = (array![1.0_f32], array![1_u8]);
+        let matrix = array![[1.0_f32]];
+        let takes = "the model takes x: f32[n] and gives y: f32[n]";
+        for (inputs, expected) in [
+            (vec![], format!("input x is missing; {takes}")),
+            (vec![("x", Tensor::from(&x)), ("z", (&x).into())], format!("there is no input z; {takes}")),
+            (vec![("x", (&other).into())], "input x is u8, not f32".to_owned()),
+            (vec![("x", (&matrix).into())], "input x has the shape [1, 1], not x: f32[n]".to_owned()),
+        ] {
+            assert_eq!(model.run(inputs).err().map(|error| error.reason), Some(expected), "{runtime:?}");
+        }
+        let outputs = model.run(vec![("x", (&x).into())]).expect("the model runs");
+        assert_eq!(outputs.get::<f32>("q").expect_err("no q").reason, "the model has no output q; it has y");
+        assert_eq!(outputs.get::<i64>("y").expect_err("not i64").reason, "output y is f32, not i64");
+    }
+}
+
+#[test]
+fn load_errors_name_the_file_and_the_reason() {
+    let folder = std::env::temp_dir();
+    let empty = TemporaryFile::new("empty.onnx", b"");
+    let prose = TemporaryFile::new("prose.onnx", b"this is not a model, it is a sentence");
+    let operator = TemporaryFile::new("operator.onnx", &onnx::model("Frobnicate", 1, 17));
+    let opset = TemporaryFile::new("opset.onnx", &onnx::model("Identity", 1, 999));
+    let missing = folder.join("no-such-model.onnx");
+    for runtime in [RuntimeChoice::OnnxRuntime, RuntimeChoice::Rten] {
+        for (path, reason) in [
+            (&missing, "cannot read the file"),
+            (&folder, "it is a folder"),
+            (&empty.0, "not an ONNX model: the file is empty"),
+            (&prose.0, "not an ONNX model"),
+            (&operator.0, "Frobnicate"),
+        ] {
+            let error = Model::load(path, &options(runtime)).err().expect("it cannot be loaded").to_string();
+            assert!(error.starts_with(&path.display().to_string()), "{runtime:?}: {error}");
+            assert!(error.contains(reason), "{runtime:?}: {error} should say {reason}");
+        }
+    }
+    // rten ignores opset numbers, and runs whatever operators it knows.
+    let error =
+        Model::load(&opset.0, &options(RuntimeChoice::OnnxRuntime)).err().expect("opset 999").to_string();
+    assert!(error.contains("pset 999"), "{error}");
+}
+
+#[test]
+fn a_model_with_other_tensors_than_expected_is_refused() {
+    let file = TemporaryFile::new("signature.onnx", &onnx::model("Identity", 1, 17));
+    let model = Model::load(&file.0, &options(RuntimeChoice::Rten)).expect("the model loads");
+    assert!(model.expect(&["x"], &["y"]).is_ok());
+    for (inputs, outputs, reason) in [
+        (&["x", "mask"][..], &["y"][..], "it has no input mask"),
+        (&["x"], &["logits"], "it has no output logits"),
+        (&[], &["y"], "it needs the input x, which nothing fills"),
+    ] {
+        let error = model.expect(inputs, outputs).expect_err("another signature").to_string();
+        assert!(error.contains("signature.onnx: the wrong model") && error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_library_says_where_it_was_looked_for_and_how_to_get_it() {
+    let path = Path::new("/no/such/libonnxruntime.so");
+    let error = ml_core::find_onnxruntime(Some(path)).expect_err("there is none").to_string();
+    for part in ["/no/such/libonnxruntime.so", "no such file", "scripts/get.py onnxruntime", "ORT_DYLIB_PATH"]
+    {
+        assert!(error.contains(part), "{error} should say {part}");
+    }
+    let text = TemporaryFile::new("libonnxruntime.so", b"not a library");
+    let error = ml_core::find_onnxruntime(Some(&text.0)).expect_err("not a library").to_string();
+    assert!(error.contains("not an ONNX Runtime for this system"), "{error}");
+}

@@ -1,0 +1,137 @@
+//! A pipeline that the test holds by the hand: what each item does is written in the item.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use ml_core::{Engine, EngineBuilder, Facts, Key, ModelError, Pipeline, Rejection, ThreadPlan, ThreadWishes};
+
+/// What an item is to do on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Item {
+    /// Be doubled.
+    Good(i64),
+    /// Be doubled after its fact was added.
+    WithFact(i64, &'static str, &'static str),
+    /// Weigh this much in a batch.
+    Heavy(usize),
+    /// Be refused by `validate`.
+    Invalid,
+    /// Be refused by `clean`.
+    Unclean,
+    /// Panic in the stage of this name.
+    Panics(&'static str),
+    /// Make every batch that it is in fail.
+    Guilty,
+}
+
+/// Counts what reaches the model, and runs a batch only when the gate lets it.
+#[derive(Clone, Default)]
+pub struct Scripted {
+    pub cleaned_on: Arc<Mutex<Vec<String>>>,
+    pub computed: Arc<AtomicUsize>,
+    pub gate: Option<Gate>,
+    pub forget_predictions: bool,
+}
+
+/// Each batch announces itself and waits until the test lets it pass.
+#[derive(Clone)]
+pub struct Gate {
+    arrived: Sender<Vec<Item>>,
+    pass: Arc<Mutex<Receiver<()>>>,
+}
+
+/// The test's end of a gate.
+pub struct GateKeeper {
+    pub arrived: Receiver<Vec<Item>>,
+    pass: Sender<()>,
+}
+
+impl GateKeeper {
+    /// Waits for the next batch to arrive at the model, and returns its items.
+    pub fn next_batch(&self) -> Vec<Item> {
+        self.arrived.recv().expect("a batch arrives")
+    }
+
+    pub fn let_pass(&self) {
+        self.pass.send(()).expect("the model waits");
+    }
+}
+
+pub fn gate() -> (Gate, GateKeeper) {
+    let (arrived, arrivals) = channel();
+    let (pass, passes) = channel();
+    (Gate { arrived, pass: Arc::new(Mutex::new(passes)) }, GateKeeper { arrived: arrivals, pass })
+}
+
+/// An engine of one runner, so that what waits is what the test put there.
+pub fn one_runner(pipeline: Scripted) -> EngineBuilder<Scripted> {
+    Engine::builder(pipeline).threads(ThreadPlan::for_cpus(1, ThreadWishes::default()))
+}
+
+impl Scripted {
+    fn stage(&self, stage: &str, item: &Item) {
+        if matches!(item, Item::Panics(at) if *at == stage) {
+            panic!("scripted panic in {stage}");
+        }
+    }
+}
+
+impl Pipeline for Scripted {
+    type Input = Item;
+    type Features = Item;
+    type Prediction = Item;
+    type Output = i64;
+
+    fn validate(&self, item: &Item) -> Result<(), Rejection> {
+        self.stage("validate", item);
+        if *item == Item::Invalid { Err(Rejection::new("item", "valid")) } else { Ok(()) }
+    }
+
+    fn lookups(&self, item: &Item) -> Vec<Key> {
+        match item {
+            Item::WithFact(_, source, id) => vec![Key::new(source, id)],
+            _ => Vec::new(),
+        }
+    }
+
+    fn clean(&self, item: Item, facts: &Facts) -> Result<Item, Rejection> {
+        self.stage("clean", &item);
+        let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
+        self.cleaned_on.lock().expect("no test panics here").push(thread);
+        match item {
+            Item::Unclean => Err(Rejection::new("item", "clean")),
+            Item::WithFact(number, source, id) => {
+                Ok(Item::Good(number + facts.get::<i64>(&Key::new(source, id)).copied().unwrap_or(-1000)))
+            }
+            item => Ok(item),
+        }
+    }
+
+    fn predict_batch(&self, batch: &[Item]) -> Result<Vec<Item>, ModelError> {
+        if let Some(gate) = &self.gate {
+            gate.arrived.send(batch.to_vec()).map_err(ModelError::new)?;
+            gate.pass.lock().expect("no test panics here").recv().map_err(ModelError::new)?;
+        }
+        batch.iter().for_each(|item| self.stage("predict", item));
+        if batch.contains(&Item::Guilty) {
+            return Err(ModelError::new("there is a guilty item in the batch"));
+        }
+        self.computed.fetch_add(batch.len(), Ordering::SeqCst);
+        Ok(if self.forget_predictions { Vec::new() } else { batch.to_vec() })
+    }
+
+    fn format(&self, item: Item) -> i64 {
+        self.stage("format", &item);
+        match item {
+            Item::Good(number) => number * 2,
+            Item::Heavy(cost) => i64::try_from(cost).expect("small"),
+            _ => 0,
+        }
+    }
+
+    fn cost(&self, item: &Item) -> usize {
+        if let Item::Heavy(cost) = item { *cost } else { 1 }
+    }
+}
