@@ -1,0 +1,68 @@
+//! The help texts, one a command, and the version.
+
+pub(super) const VERSION: &str = concat!("ml-bench ", env!("CARGO_PKG_VERSION"), "\n");
+
+pub(super) const MAIN: &str = "\
+Measures a model server over HTTP.
+
+Usage: ml-bench <command> [--flag value]...
+
+Commands:
+  eval   send every item once; compare the answers with the truth and a reference
+  load   send requests for a while; report throughput, latency and errors
+
+`ml-bench <command> --help` lists the flags. --version prints the version.
+
+Exits with 0 when the measurement passed, 1 when it failed, 2 when it was not made.
+";
+
+pub(super) const EVAL: &str = "\
+Sends every item once to the batch path and judges the answers.
+
+Usage: ml-bench eval --url URL --model NAME --data FILE [--flag value]...
+
+  --url URL            the server, http://host:port
+  --model NAME         the model
+  --data FILE          items, one a line: {\"item\": ..., \"label\": \"...\", \"expected\": ...},
+                       where label is the truth and expected the reference's output, both optional;
+                       may be given many times
+  --limit N            at most this many items (all)
+  --batch N            items in one call (256)
+  --clients N          calls in flight (2)
+  --field NAME         the field of an output that is the prediction (label)
+  --tolerance X        how far a number may be from the expected one (1e-4)
+  --min-accuracy X     the least share of right predictions (none)
+  --timeout-ms N       how long an answer may take (300000)
+  --target FILE        how requests and answers look, as JSON (ml-serve's); fields: path_one, path_batch
+                       with $model, body_one with \"$item\", body_batch with \"$items\", headers, and the
+                       JSON pointers answers (of the array) and output (in each)
+  --json FILE          write the report there too
+
+A prediction other than expected is a tie, and forgiven, when there are numbers beside it and all are
+within the tolerance. Passes when every item got an output, all other predictions are as expected, no
+number is beyond the tolerance, no output has another shape, and the accuracy is reached.
+";
+
+pub(super) const LOAD: &str = "\
+Sends requests for a while and reports throughput, latency and errors.
+
+Usage: ml-bench load --url URL --model NAME --data FILE [--flag value]...
+
+  --url URL            the server, http://host:port
+  --model NAME         the model
+  --data FILE          items, one a line: {\"item\": ...}; sent in order, again and again
+  --clients N          closed loop: so many clients, each with one request at a time (32)
+  --rate X             open loop: so many requests a second, with Poisson arrivals; latency runs from the
+                       instant a request was due; above 10000 in flight it is an error, not sent
+  --seed N             the seed of the arrivals (1)
+  --duration-s X       the counted time (20)
+  --warm-up-s X        the time before it, not counted (3)
+  --batch N            items in one request; more than 1 go to the batch path (1)
+  --timeout-ms N       how long an answer may take (30000)
+  --threads N          threads of the client (1); with --rate, more when requests are sent late
+  --target FILE        how requests and answers look, as JSON (ml-serve's); see ml-bench eval --help
+  --json FILE          write the report there too
+
+Requests and latencies are of what was due in the counted time; latencies of what was answered.
+Throughput is what was answered within the counted time. Passes when anything was answered.
+";

@@ -1,0 +1,92 @@
+//! Command lines and what they are read as.
+
+use super::*;
+
+fn read(line: &str) -> Result<Command, String> {
+    parse(line.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_wrong_command_line_says_what_is_wrong() {
+    let cases = [
+        ("", "no command given, must be one of eval, load; see ml-bench --help"),
+        ("evla", "unknown command evla; did you mean eval?"),
+        ("serve", "unknown command serve"),
+        ("--hepl", "unknown flag --hepl; did you mean --help?"),
+        ("load --clints 3", "unknown flag --clints; did you mean --clients?"),
+        ("eval --min-acuracy=0.5", "unknown flag --min-acuracy; did you mean --min-accuracy?"),
+        ("load -c 3", "unknown argument -c"),
+        ("load twice", "unknown argument twice"),
+        ("load --url", "missing argument for option '--url'"),
+        ("load --url u --url v", "--url is given twice"),
+        ("load --url u --model m", "--data is missing"),
+        ("eval --url u --model m", "--data is missing"),
+        ("load --model m --data d", "--url is missing"),
+        ("load --url u --data d", "--model is missing"),
+        ("eval --url u --model m --data d --batch 0", "--batch is 0, must be a whole number from 1 up"),
+        (
+            "eval --url u --model m --data d --min-accuracy 80",
+            "--min-accuracy is 80, must be a share from 0 to 1",
+        ),
+        ("eval --url u --model m --data d --tolerance NaN", "--tolerance is NaN, must be a number from 0 up"),
+        ("load --url u --model m --data d --rate 5 --clients 2", "--clients and --rate exclude each other"),
+        (
+            "load --url u --model m --data d --rate 0",
+            "--rate is 0, must be requests per second, above 0 and at most 1000000",
+        ),
+        ("load --url u --model m --data d --duration-s 0", "--duration-s is 0, must be seconds from 0.1 up"),
+        (
+            "load --url u --model m --data d --duration-s inf",
+            "--duration-s is inf, must be seconds from 0.1 up",
+        ),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(read(line).unwrap_err(), expected, "{line}");
+    }
+}
+
+#[test]
+fn help_lists_every_flag_of_its_command() {
+    let cases: [(&str, &[&str]); 2] = [("eval", &EVAL_FLAGS), ("load", &LOAD_FLAGS)];
+    for (command, flags) in cases {
+        let Ok(Command::Print(help)) = read(&format!("{command} --url u --help")) else {
+            panic!("{command} has no help")
+        };
+        let listed: Vec<&str> =
+            help.lines().filter_map(|line| line.strip_prefix("  --")?.split(' ').next()).collect();
+        let (mut listed, mut flags) = (listed, flags.to_vec());
+        listed.sort_unstable();
+        flags.sort_unstable();
+        assert_eq!(listed, flags, "{command}");
+    }
+}
+
+#[test]
+fn flags_end_up_in_the_options() {
+    let line = "eval --url u --model m --data a --data b --batch 8 --clients 3 --field class --tolerance 0.5 \
+                --min-accuracy 0.8 --limit 7 --timeout-ms 9 --json j";
+    let Ok(Command::Eval(options, json)) = read(line) else { panic!("{line}") };
+    assert_eq!((options.server.url.as_str(), options.server.model.as_str()), ("u", "m"));
+    assert_eq!(options.server.timeout, Duration::from_millis(9));
+    assert_eq!(options.data, [PathBuf::from("a"), PathBuf::from("b")]);
+    assert_eq!((options.batch.get(), options.clients.get(), options.limit), (8, 3, Some(7)));
+    assert_eq!((options.field.as_str(), options.limits.tolerance), ("class", 0.5));
+    assert_eq!((options.limits.min_accuracy, json), (Some(0.8), Some(PathBuf::from("j"))));
+
+    let line =
+        "load --url u --model m --data d --rate 2.5 --seed 9 --duration-s 1.5 --warm-up-s 0 --threads 2";
+    let Ok(Command::Load(options, None)) = read(line) else { panic!("{line}") };
+    assert_eq!(options.pace, Pace::Rate { per_second: 2.5, seed: 9, max_in_flight: 10_000 });
+    assert_eq!(options.window, Window { warm_up: Duration::ZERO, duration: Duration::from_millis(1500) });
+    assert_eq!(options.threads.get(), 2);
+}
+
+#[test]
+fn the_defaults_are_those_in_the_help() {
+    let Ok(Command::Load(options, None)) = read("load --url u --model m --data d") else { panic!() };
+    let seconds = Duration::from_secs;
+    assert_eq!(options.pace, Pace::Clients(NonZeroUsize::new(32).unwrap()));
+    assert_eq!(options.window, Window { warm_up: seconds(3), duration: seconds(20) });
+    assert_eq!((options.batch.get(), options.threads.get()), (1, 1));
+    assert_eq!(options.server.timeout, seconds(30));
+}

@@ -1,0 +1,68 @@
+//! Why a measurement could not be made; a measurement that was made and failed is a verdict instead.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a measurement could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A report could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A line of a data file is not an item.
+    #[error("{file}:{line}: {reason}")]
+    Line {
+        /// The data file.
+        file: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The data files hold no item.
+    #[error("no items in {0}, at least 1 is needed")]
+    NoItems(String),
+    /// The target description cannot be used.
+    #[error("target {name}: {reason}")]
+    Target {
+        /// The file of the description, or the field of it.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The address of the server cannot be used.
+    #[error("url {url}: {reason}")]
+    Url {
+        /// The address as given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A client thread or its runtime did not start.
+    #[error("cannot start a client thread: {0}")]
+    Thread(#[source] io::Error),
+    /// Client threads went away, and what they counted with them.
+    #[error("{lost} of {threads} client threads stopped without a result")]
+    Lost {
+        /// Threads without a result.
+        lost: usize,
+        /// All threads.
+        threads: usize,
+    },
+    /// The latency histogram could not be made.
+    #[error("latency histogram: {0}")]
+    Histogram(#[from] hdrhistogram::CreationError),
+}
