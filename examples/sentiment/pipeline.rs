@@ -124,14 +124,14 @@ impl Pipeline for Sentiment {
 
     fn predict_batch(&self, batch: &[Encoding]) -> Result<Vec<Scores>, ModelError> {
         let longest = batch.iter().map(|text| text.tokens.len()).max().unwrap_or(0);
-        let mut ids = Array2::zeros((batch.len(), longest));
-        let mut mask = Array2::zeros(ids.raw_dim());
+        let mut ids = Array2::<i64>::zeros((batch.len(), longest));
+        let mut mask = ids.clone();
         for (text, (mut ids, mut mask)) in batch.iter().zip(ids.outer_iter_mut().zip(mask.outer_iter_mut())) {
             let tokens = ArrayView1::from(&text.tokens);
             ids.slice_axis_mut(Axis(0), (..tokens.len()).into()).assign(&tokens);
             mask.slice_axis_mut(Axis(0), (..tokens.len()).into()).fill(1);
         }
-        let types: Array2<i64> = Array2::zeros(ids.raw_dim());
+        let types = Array2::<i64>::zeros(ids.raw_dim());
         let outputs = self.model.run(vec![
             ("input_ids", ids.into()),
             ("attention_mask", mask.into()),

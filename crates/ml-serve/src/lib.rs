@@ -17,3 +17,8 @@ pub use config::Config;
 pub use error::{ApiError, ErrorBody};
 pub use served::ModelInfo;
 pub use server::{ServeError, Server, main};
+
+/// The examples of the project's README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -225,7 +225,7 @@ mod tests {
             ),
             (
                 json!([1.0, 1e39]),
-                "x[1] breaks the rule type: got 1e39, allowed is a number that fits 32-bit floats",
+                "x[1] breaks the rule type: got 1e+39, allowed is a number that fits 32-bit floats",
             ),
             (
                 json!([1.0, null]),
