@@ -223,7 +223,9 @@ impl ApiError {
             Self::Engine(ml_core::Error::Overloaded { retry_after, .. }) => {
                 Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
             }
-            Self::TooManyRequests { .. } | Self::NotReady { .. } => Some(1),
+            Self::TooManyRequests { .. }
+            | Self::NotReady { .. }
+            | Self::Engine(ml_core::Error::ShuttingDown) => Some(1),
             _ => None,
         }
     }
