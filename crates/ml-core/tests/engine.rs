@@ -1,4 +1,5 @@
 //! The engine's promises: each item its own result, in order, computed once, and nothing accepted is lost.
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is what a test ends with")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Both runtimes: every tensor type there and back, the same answers, and load errors that name file and reason.
+#![allow(clippy::expect_used, reason = "a failed expectation is what a test ends with")]
 
 #[path = "support/onnx.rs"]
 mod onnx;
