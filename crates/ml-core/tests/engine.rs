@@ -220,7 +220,7 @@ fn a_large_call_is_cleaned_on_several_threads_and_a_small_one_where_it_came_from
     let here = std::thread::current().name().expect("tests have names").to_owned();
 
     assert_eq!(engine.predict_blocking(Item::Good(0)), Ok(0));
-    assert_eq!(*cleaned_on.lock().expect("no panic"), [here.clone()]);
+    assert_eq!(*cleaned_on.lock().expect("no panic"), std::slice::from_ref(&here));
 
     // However cheap an item is, this many outweigh every hand-over.
     let count = 20_000;
