@@ -1,4 +1,5 @@
 //! The documents: what they name exists.
+#![allow(clippy::expect_used, reason = "a failed expectation is what a test ends with")]
 
 use std::path::{Path, PathBuf};
 

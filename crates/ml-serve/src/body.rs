@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::rt::time::timeout;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
@@ -21,8 +21,14 @@ pub(crate) enum Media {
 /// Returns the body's media type; a body without one is taken to be JSON.
 ///
 /// # Errors
-/// Any other type is refused, as is a character set other than UTF-8.
+/// Any other type is refused, as is a character set other than UTF-8, and a body that is compressed.
 pub(crate) fn media(request: &HttpRequest, wanted: &'static str) -> Result<Media, ApiError> {
+    if let Some(encoding) = request.headers().get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity")
+    {
+        return Err(ApiError::UnsupportedEncoding {
+            found: String::from_utf8_lossy(encoding.as_bytes()).into_owned(),
+        });
+    }
     let Some(header) = request.headers().get(CONTENT_TYPE) else { return Ok(Media::Json) };
     let found = String::from_utf8_lossy(header.as_bytes()).into_owned();
     let mut parts = found.split(';').map(|part| part.trim().to_ascii_lowercase());

@@ -77,12 +77,18 @@ pub enum ApiError {
         limit_bytes: usize,
     },
     /// A content type that the route does not take.
-    #[error("the content type {found:?} is not taken here; send {wanted}")]
+    #[error("the content type {:?} is not taken here; send {wanted}", cut(found))]
     UnsupportedMediaType {
         /// What the caller said.
         found: String,
         /// What the route takes.
         wanted: &'static str,
+    },
+    /// A content encoding that the server does not undo.
+    #[error("the content encoding {:?} is not taken here; send the body as it is", cut(found))]
+    UnsupportedEncoding {
+        /// What the caller said.
+        found: String,
     },
     /// An item that does not have the form that the model takes: a field is missing, unknown or of the wrong type.
     #[error("{}{reason}", field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default())]
@@ -93,7 +99,7 @@ pub enum ApiError {
         reason: String,
     },
     /// No model of that name.
-    #[error("there is no model {name:?}; this server has {known}")]
+    #[error("there is no model {:?}; this server has {known}", cut(name))]
     UnknownModel {
         /// The name in the request.
         name: String,
@@ -101,13 +107,13 @@ pub enum ApiError {
         known: String,
     },
     /// No such path.
-    #[error("there is nothing at {path}; see /")]
+    #[error("there is nothing at {}; see /", cut(path))]
     NotFound {
         /// The path in the request.
         path: String,
     },
     /// A known path, but not with this method.
-    #[error("{path} does not take {method}; it takes {allowed}")]
+    #[error("{} does not take {}; it takes {allowed}", cut(path), cut(method))]
     MethodNotAllowed {
         /// The method in the request.
         method: String,
@@ -141,7 +147,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code that the server itself can answer with; those of [`ml_core::Error::CODES`] come on top.
-    pub const CODES: [&'static str; 18] = [
+    pub const CODES: [&'static str; 19] = [
         "empty_body",
         "malformed_json",
         "invalid_utf8",
@@ -153,6 +159,7 @@ impl ApiError {
         "body_too_large",
         "item_too_large",
         "unsupported_media_type",
+        "unsupported_encoding",
         "invalid_item",
         "unknown_model",
         "not_found",
@@ -180,6 +187,7 @@ impl ApiError {
             Self::UnsupportedMediaType { .. } => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
             }
+            Self::UnsupportedEncoding { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding"),
             Self::InvalidItem { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_item"),
             Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
@@ -253,6 +261,11 @@ impl ApiError {
         }
         body
     }
+}
+
+/// Cuts what a caller sent to what is worth repeating.
+fn cut(text: &str) -> &str {
+    text.char_indices().nth(80).map_or(text, |(end, _)| &text[..end])
 }
 
 /// What a refusal looks like on the wire.

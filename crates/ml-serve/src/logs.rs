@@ -9,8 +9,9 @@ use crate::config::{Config, LogFormat};
 
 /// Starts logging as the configuration says. Does nothing when the program has already set a log up.
 pub(crate) fn start(config: &Config) {
-    // What actix says about its workers is news only to somebody who asks for it.
-    let directives = format!("actix_server=warn,{}", config.log_level);
+    // What actix says about its workers is news only to somebody who asks for it, and what it says about a broken
+    // request head could be used by any caller to fill the log.
+    let directives = format!("actix_server=warn,actix_http=off,{}", config.log_level);
     let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);

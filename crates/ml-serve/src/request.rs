@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CONNECTION, HeaderName, HeaderValue};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, ResponseError};
@@ -65,8 +66,9 @@ fn finish_headers(response: &mut ServiceResponse, state: &State, id: &HeaderValu
         headers.insert(SERVER_TIMING.clone(), timing);
     }
     if state.is_draining() {
-        // The caller's next request goes to another server, so that this one can end.
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        // The caller's next request goes to another server, so that this one can end. actix writes this header by
+        // itself, and would leave out one that is put in by hand.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
 }
 

@@ -7,7 +7,7 @@ mod operations;
 mod predict;
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Resource};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
 
 use crate::ApiError;
 
@@ -39,18 +39,23 @@ pub(crate) fn pattern(path: &str) -> &'static str {
 /// Puts the routes into an application.
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
-        .service(resource("/", "GET").route(web::get().to(operations::index)))
-        .service(resource("/models", "GET").route(web::get().to(models::list)))
-        .service(resource("/models/{model}", "GET").route(web::get().to(models::describe)))
+        .service(resource("/", "GET, HEAD").route(read().to(operations::index)))
+        .service(resource("/models", "GET, HEAD").route(read().to(models::list)))
+        .service(resource("/models/{model}", "GET, HEAD").route(read().to(models::describe)))
         .service(resource("/models/{model}/predict", "POST").route(web::post().to(predict::predict)))
         .service(
             resource("/models/{model}/predict_batch", "POST").route(web::post().to(batch::predict_batch)),
         )
-        .service(resource("/health/live", "GET").route(web::get().to(operations::live)))
-        .service(resource("/health/ready", "GET").route(web::get().to(operations::ready)))
-        .service(resource("/metrics", "GET").route(web::get().to(operations::metrics)))
-        .service(resource("/version", "GET").route(web::get().to(operations::version)))
+        .service(resource("/health/live", "GET, HEAD").route(read().to(operations::live)))
+        .service(resource("/health/ready", "GET, HEAD").route(read().to(operations::ready)))
+        .service(resource("/metrics", "GET, HEAD").route(read().to(operations::metrics)))
+        .service(resource("/version", "GET, HEAD").route(read().to(operations::version)))
         .default_service(web::to(not_found));
+}
+
+/// GET, and HEAD, which is GET without the body: some load balancers probe with it.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 fn resource(path: &str, allowed: &'static str) -> Resource {

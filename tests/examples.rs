@@ -1,0 +1,52 @@
+//! The examples do what they say, on whatever runtime this machine has.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are all tests")]
+
+mod support;
+
+use support::http::post;
+use support::process::Program;
+use support::programs::example;
+
+#[test]
+fn the_quickstart_names_the_species_on_either_runtime() {
+    let quickstart = || Program::new(example("quickstart"));
+    let without_onnxruntime = quickstart().env("ORT_DYLIB_PATH", "/nonexistent");
+    for (program, runtime) in [(quickstart(), ""), (without_onnxruntime, "rten")] {
+        let ended = program.run();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let mut lines = ended.stdout.lines();
+        let first = lines.next().unwrap_or_default();
+        assert!(first.starts_with(&format!("running on {runtime}")), "{first}");
+        assert_eq!(lines.next(), Some(""));
+        // The words up to the probability, or to the reason.
+        let answers: Vec<_> =
+            lines.map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(
+            answers,
+            ["0: setosa", "1: versicolor", "2: invalid_item", "3: virginica", "4: setosa"],
+            "{}",
+            ended.stdout
+        );
+    }
+}
+
+#[test]
+fn the_custom_pipeline_answers_over_http() {
+    let server = Program::new(example("custom_pipeline")).args(&["--port", "0"]).serve();
+    let cases = [
+        (r#""hello""#, 200, r#""HELLO!""#),
+        (r#"" straße ""#, 200, r#""STRASSE!""#),
+        (
+            r#""""#,
+            422,
+            r#"{"code":"invalid_item","message":"text breaks the rule not_empty","field":"text","rule":"not_empty"}"#,
+        ),
+    ];
+    for (item, status, expected) in cases {
+        let response = server.ask(&post("/models/shout/predict", item));
+        assert_eq!((response.head.status, response.text().as_str()), (status, expected), "{item}");
+    }
+    let ended = server.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
