@@ -8,6 +8,7 @@ mod rejection;
 mod runtime;
 mod stage;
 mod threads;
+mod width;
 
 pub use engine::{Answer, CallOptions, Engine, EngineBuilder, Metrics, WhenFull, preprocess_pool};
 pub use error::{Error, ModelError};

@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::width::Width;
 use crate::{ModelError, ThreadPlan};
 
 pub use self::error::{LoadError, LoadErrorKind};
@@ -236,6 +237,7 @@ impl Model {
     /// When an input is missing, unknown or of the wrong type or rank, or when the runtime fails.
     pub fn run(&self, inputs: Vec<(&str, Tensor<'_>)>) -> Result<Outputs, ModelError> {
         self.signature().check(&inputs)?;
+        tracing::trace!(width = ?Width::granted(), "run");
         self.0.backend.run(inputs)
     }
 }

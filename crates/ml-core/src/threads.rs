@@ -21,8 +21,10 @@ pub struct ThreadPlan {
     pub preprocess: usize,
     /// Threads that run batches, each its own, for one model.
     pub runners: usize,
-    /// Threads inside one run of the model.
+    /// Threads inside one run of the model while other runs go on.
     pub intra_op: usize,
+    /// Threads inside a run that has the machine to itself; equal to `intra_op` where there is no such run.
+    pub wide: usize,
 }
 
 /// Numbers that the user fixed; the rest is decided from the CPUs.
@@ -36,6 +38,8 @@ pub struct ThreadWishes {
     pub runners: Option<NonZeroUsize>,
     /// Threads inside one run.
     pub intra_op: Option<NonZeroUsize>,
+    /// Threads inside a run that has the machine to itself.
+    pub wide: Option<NonZeroUsize>,
 }
 
 impl ThreadPlan {
@@ -50,7 +54,8 @@ impl ThreadPlan {
     /// Plans for a given number of CPUs.
     ///
     /// One thread a run and a runner on each CPU gives the most throughput: two sessions of one thread reached
-    /// 1.83 to 1.95 × of one, one session of two threads 1.14 to 1.75 × (all-MiniLM-L6-v2, two cores).
+    /// 1.83 to 1.95 × of one, one session of two threads 1.14 to 1.75 × (all-MiniLM-L6-v2, two cores). But while one
+    /// run is all the work that there is, the other CPUs would idle: such a run gets all of them.
     pub fn for_cpus(cpus: usize, wishes: ThreadWishes) -> Self {
         let cpus = cpus.max(1);
         let or = |wish: Option<NonZeroUsize>, decided: usize| wish.map_or(decided, NonZeroUsize::get);
@@ -61,6 +66,7 @@ impl ThreadPlan {
             preprocess: or(wishes.preprocess, cpus),
             runners: or(wishes.runners, (cpus / intra_op).max(1)),
             intra_op,
+            wide: or(wishes.wide, cpus).max(intra_op),
         }
     }
 }
@@ -73,8 +79,9 @@ impl Default for ThreadPlan {
 
 impl fmt::Display for ThreadPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cpus, http, preprocess, runners, intra_op } = self;
-        write!(f, "{cpus} CPUs: {runners} runners × {intra_op} threads, {preprocess} preprocess, {http} http")
+        let Self { cpus, http, preprocess, runners, intra_op, wide } = self;
+        write!(f, "{cpus} CPUs: {runners} runners × {intra_op} threads, {wide} for a lone run, ")?;
+        write!(f, "{preprocess} preprocess, {http} http")
     }
 }
 
@@ -90,6 +97,15 @@ mod tests {
         };
         let plan = ThreadPlan::for_cpus(cpus, wishes);
         (plan.runners, plan.intra_op)
+    }
+
+    #[test]
+    fn a_lone_run_gets_all_cpus_unless_told_otherwise() {
+        let wide = |cpus, wide| {
+            let wishes = ThreadWishes { wide: NonZeroUsize::new(wide), ..ThreadWishes::default() };
+            ThreadPlan::for_cpus(cpus, wishes).wide
+        };
+        assert_eq!((wide(8, 0), wide(8, 4), wide(8, 1), wide(1, 0)), (8, 4, 1, 1));
     }
 
     #[test]

@@ -156,6 +156,7 @@ impl Server {
             preprocess: config.preprocess_threads,
             runners: config.runners,
             intra_op: config.intra_op_threads,
+            wide: config.wide_threads,
         });
         tracing::info!(%threads, "thread plan");
         let preprocess = ml_core::preprocess_pool(threads.preprocess);

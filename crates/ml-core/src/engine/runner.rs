@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::width::Width;
 use crate::{Error, ModelError, Pipeline, Stage};
 
 use super::metrics::EngineMetrics;
@@ -80,7 +81,7 @@ impl<P: Pipeline> Runner<P> {
             features.push(job.features);
             waits.push((job.ticket, started.duration_since(job.enqueued)));
         }
-        let results = self.predict(&features);
+        let results = Width::Narrow.grant(|| self.predict(&features));
         let predicted = started.elapsed();
         self.queue.observe(predicted, count);
         for ((ticket, queued), result) in waits.into_iter().zip(results) {

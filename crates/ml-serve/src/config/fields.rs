@@ -19,6 +19,8 @@ pub struct Config {
     pub runners: Option<NonZeroUsize>,
     /// Threads inside one model run; `None` is decided from the CPUs.
     pub intra_op_threads: Option<NonZeroUsize>,
+    /// Threads inside a run that has the machine to itself; `None` is all CPUs.
+    pub wide_threads: Option<NonZeroUsize>,
     /// Threads that prepare inputs; `None` is decided from the CPUs.
     pub preprocess_threads: Option<NonZeroUsize>,
     /// What runs the models.
@@ -99,6 +101,7 @@ impl Config {
             http_threads: None,
             runners: None,
             intra_op_threads: None,
+            wide_threads: None,
             preprocess_threads: None,
             runtime: RuntimeChoice::Auto,
             onnxruntime_path: None,

@@ -51,6 +51,11 @@ pub const SETTINGS: &[Setting] = &[
         kind: threads(|config, count| config.intra_op_threads = NonZeroUsize::new(count)),
     },
     Setting {
+        key: "wide_threads",
+        help: "threads inside a run that is alone (0: all CPUs)",
+        kind: threads(|config, count| config.wide_threads = NonZeroUsize::new(count)),
+    },
+    Setting {
         key: "preprocess_threads",
         help: "threads that prepare inputs (0: decided)",
         kind: threads(|config, count| config.preprocess_threads = NonZeroUsize::new(count)),
