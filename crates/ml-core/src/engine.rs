@@ -1,15 +1,23 @@
 //! The engine: takes one item or many through a pipeline, and gives each its own result, in order.
 //!
-//! Callers hold an [`Engine`]. It removes equal items, prepares the rest on the caller's side, puts them into the
-//! bounded queue, and formats what the runner threads send back. Nothing reaches back up this path.
+//! Callers hold an [`Engine`]. It removes equal items, of one call and in flight from several, prepares the rest on the
+//! caller's side, puts them into the bounded queue, and formats what the runner threads send back. Nothing reaches
+//! back up this path.
 
 mod answer;
+mod batch;
 mod builder;
+mod cache;
 mod dedup;
 mod metrics;
+mod pace;
 mod prepare;
 mod queue;
+mod room;
 mod runner;
+mod share;
+mod sync;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,12 +27,15 @@ use crate::{Error, Pipeline, Stage, Timings};
 
 use self::answer::Pending;
 pub use self::builder::{EngineBuilder, preprocess_pool};
+pub use self::cache::CacheOptions;
 use self::dedup::Deduplicated;
 use self::metrics::EngineMetrics;
 pub use self::metrics::Metrics;
 use self::prepare::{Prepared, Preparer};
-use self::queue::Queue;
+use self::queue::{Load, Queue, Weighed};
 use self::runner::Runners;
+use self::share::{Follower, Role, Sharing};
+pub use self::waiting::Priority;
 
 /// How one call wants to be treated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,6 +44,8 @@ pub struct CallOptions {
     pub deadline: Option<Instant>,
     /// What to do when the queue has no room.
     pub when_full: WhenFull,
+    /// Whether somebody waits for the answer.
+    pub priority: Priority,
 }
 
 /// What a call does when the queue has no room for its items.
@@ -82,6 +95,7 @@ struct Inner<P: Pipeline> {
     pipeline: Arc<P>,
     sources: Sources,
     preparer: Preparer<P>,
+    sharing: Option<Arc<Sharing<P>>>,
     queue: Arc<Queue<P>>,
     metrics: EngineMetrics,
     // Dropped last: closes the queue and waits for the runners, which answer what was accepted.
@@ -141,12 +155,63 @@ impl<P: Pipeline> Engine<P> {
         let Deduplicated { distinct, index_of } = dedup::deduplicate(items);
         self.inner.metrics.received(index_of.len(), distinct.len());
 
-        let prepared = self.prepare(distinct, &mut timings).await;
-        let predicted = self.predict_prepared(prepared, options, &mut timings).await;
-        let outputs = self.format(predicted, &mut timings).await;
-
+        let outputs = match &self.inner.sharing {
+            Some(sharing) => self.share(sharing, distinct, options, &mut timings).await,
+            None => self.compute(distinct, options, &mut timings).await,
+        };
         self.inner.metrics.answered(&timings, &outputs);
         Answer { results: dedup::spread(outputs, index_of), timings }
+    }
+
+    /// Answers each item from the cache, by an equal item in flight, or by computing it.
+    async fn share(
+        &self,
+        sharing: &Arc<Sharing<P>>,
+        inputs: Vec<P::Input>,
+        mut options: CallOptions,
+        timings: &mut Timings,
+    ) -> Vec<Result<P::Output, Error>> {
+        let mut results: Vec<_> = inputs.iter().map(|_| Err(Error::ShuttingDown)).collect();
+        let mut open: Vec<(usize, P::Input)> = inputs.into_iter().enumerate().collect();
+        while !open.is_empty() {
+            let (mut inputs, mut leads, mut follows) =
+                (Vec::with_capacity(open.len()), Vec::new(), Vec::new());
+            for (place, input) in open {
+                match sharing.join(input, options.priority) {
+                    Role::Known(output) => results[place] = Ok(output),
+                    Role::Lead(input, lead) => {
+                        inputs.push(input);
+                        leads.push((place, lead));
+                    }
+                    Role::Follow(input, follower) => follows.push((place, input, follower)),
+                }
+            }
+            let computed = self.compute(inputs, options, timings).await;
+            for ((place, lead), result) in leads.into_iter().zip(computed) {
+                lead.answered(&result);
+                results[place] = result;
+            }
+            // Those whose leader gave up try again, and this time they wait for room: they were taken in long ago.
+            open = timed(timings, Stage::Queue, follow(follows, &mut results)).await;
+            options.when_full = WhenFull::Wait;
+        }
+        results
+    }
+
+    /// Takes items the whole way: validate, look up, clean, queue, predict, format.
+    async fn compute(
+        &self,
+        inputs: Vec<P::Input>,
+        options: CallOptions,
+        timings: &mut Timings,
+    ) -> Vec<Result<P::Output, Error>> {
+        if inputs.is_empty() {
+            return Vec::new();
+        }
+        let bytes = inputs.iter().map(cache::content_bytes).sum();
+        let prepared = self.prepare(inputs, timings).await;
+        let predicted = self.predict_prepared(prepared, bytes, options, timings).await;
+        timed(timings, Stage::Format, self.inner.preparer.format(predicted)).await
     }
 
     /// Validates, looks up and cleans; what fails here never reaches the queue.
@@ -166,21 +231,22 @@ impl<P: Pipeline> Engine<P> {
     async fn predict_prepared(
         &self,
         prepared: Vec<Prepared<P>>,
+        bytes: usize,
         options: CallOptions,
         timings: &mut Timings,
     ) -> Vec<Result<P::Prediction, Error>> {
         let mut slots: Vec<Option<Error>> = Vec::with_capacity(prepared.len());
-        let mut features = Vec::with_capacity(prepared.len());
+        let mut items = Vec::with_capacity(prepared.len());
         for item in prepared {
             match item {
                 Ok(item) => {
-                    features.push(item);
+                    items.push(item);
                     slots.push(None);
                 }
                 Err(error) => slots.push(Some(error)),
             }
         }
-        let mut predictions = self.enqueue(features, options, timings).await.into_iter();
+        let mut predictions = self.enqueue(items, bytes, options, timings).await.into_iter();
         slots
             .into_iter()
             .map(|slot| match slot {
@@ -192,31 +258,23 @@ impl<P: Pipeline> Engine<P> {
 
     async fn enqueue(
         &self,
-        features: Vec<P::Features>,
+        items: Vec<Weighed<P::Features>>,
+        bytes: usize,
         options: CallOptions,
         timings: &mut Timings,
     ) -> Vec<Result<P::Prediction, Error>> {
-        let count = features.len();
+        let count = items.len();
         if count == 0 {
             return Vec::new();
         }
         let (pending, tickets) = Pending::new(count);
-        let jobs = queue::jobs(&*self.inner.pipeline, features, tickets, options.deadline);
-        if let Err(error) = self.inner.queue.push(jobs, options.when_full).await {
+        if let Err(error) = self.inner.queue.push(Load { items, tickets, bytes }, options).await {
             return (0..count).map(|_| Err(error.clone())).collect();
         }
         let done = pending.wait().await;
         timings.set(Stage::Queue, done.queued);
         timings.set(Stage::Predict, done.predicted);
         done.results
-    }
-
-    async fn format(
-        &self,
-        predicted: Vec<Result<P::Prediction, Error>>,
-        timings: &mut Timings,
-    ) -> Vec<Result<P::Output, Error>> {
-        timed(timings, Stage::Format, self.inner.preparer.format(predicted)).await
     }
 
     /// Returns the pipeline.
@@ -229,9 +287,9 @@ impl<P: Pipeline> Engine<P> {
         self.inner.queue.len()
     }
 
-    /// Returns how long the waiting items will take, from the measured rate of the runners.
-    pub fn estimated_wait(&self) -> Duration {
-        self.inner.queue.estimated_wait()
+    /// Returns how long a new item would wait, from the measured rate of the runners.
+    pub fn estimated_wait(&self, priority: Priority) -> Duration {
+        self.inner.queue.estimated_wait(priority)
     }
 
     /// Returns whether every runner thread is alive and takes work.
@@ -243,6 +301,21 @@ impl<P: Pipeline> Engine<P> {
     pub fn close(&self) {
         self.inner.queue.close();
     }
+}
+
+/// Waits for the answers of the items that are followed; returns those that nobody answers any more.
+async fn follow<I, O: Clone>(
+    follows: Vec<(usize, I, Follower<O>)>,
+    results: &mut [Result<O, Error>],
+) -> Vec<(usize, I)> {
+    let mut open = Vec::new();
+    for (place, input, follower) in follows {
+        match follower.answer().await {
+            Some(result) => results[place] = result,
+            None => open.push((place, input)),
+        }
+    }
+    open
 }
 
 async fn timed<T>(timings: &mut Timings, stage: Stage, work: impl Future<Output = T>) -> T {

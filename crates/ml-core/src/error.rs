@@ -14,23 +14,21 @@ pub enum Error {
     Rejected(#[from] Rejection),
 
     /// The queue cannot take the call now; it may be sent again after `retry_after`.
-    #[error("{waiting_items} items are waiting, the queue takes {limit_items}; try again in {} s", retry_after.as_secs_f32())]
+    #[error("{full}; try again in {:.1} s", retry_after.as_secs_f64())]
     Overloaded {
-        /// Items waiting when the call was refused.
-        waiting_items: usize,
-        /// The queue's bound.
-        limit_items: usize,
-        /// How long the waiting items will take, from the measured rate.
+        /// Which of the queue's bounds was reached.
+        full: Full,
+        /// How long it will take until a call like this one is taken, from the measured rate of the runners.
         retry_after: Duration,
     },
 
-    /// The call can never be taken: it has more items than the queue holds.
-    #[error("the call has {items} items, the queue holds {limit_items}")]
+    /// The call can never be taken: its items have more bytes than the queue holds.
+    #[error("the call has {bytes} bytes of items, the queue holds {limit_bytes}")]
     CallTooLarge {
-        /// Items in the call that need the model.
-        items: usize,
+        /// Bytes of the call's items, or of that part of them that would have to wait together.
+        bytes: usize,
         /// The queue's bound.
-        limit_items: usize,
+        limit_bytes: usize,
     },
 
     /// The call's deadline passed before the model ran.
@@ -91,6 +89,49 @@ impl Error {
             Self::ModelFailed { .. } => "model_failed",
             Self::Panicked { .. } => "pipeline_panicked",
             Self::ShuttingDown => "shutting_down",
+        }
+    }
+}
+
+/// Which of the queue's bounds was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// Too many items wait.
+    #[error("{waiting_items} items are waiting, the queue takes {limit_items}")]
+    Items {
+        /// Items waiting when the call was refused.
+        waiting_items: usize,
+        /// The bound.
+        limit_items: usize,
+    },
+    /// The items that wait have too many bytes.
+    #[error("{waiting_bytes} bytes of items are waiting, the queue takes {limit_bytes}")]
+    Bytes {
+        /// Bytes of the items that wait.
+        waiting_bytes: usize,
+        /// The bound.
+        limit_bytes: usize,
+    },
+    /// What waits would take longer than the call has time, or than anything may wait.
+    #[error("the wait is about {} ms, the limit is {} ms", estimated_wait.as_millis(), limit.as_millis())]
+    Time {
+        /// The estimate, from the measured rate of the runners.
+        estimated_wait: Duration,
+        /// The time that the caller has, or the longest that an item may wait.
+        limit: Duration,
+    },
+}
+
+impl Full {
+    /// Every name there is, for metrics.
+    pub const NAMES: [&'static str; 3] = ["queue_items", "queue_bytes", "queue_time"];
+
+    /// Returns what is full, as metrics name it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Items { .. } => "queue_items",
+            Self::Bytes { .. } => "queue_bytes",
+            Self::Time { .. } => "queue_time",
         }
     }
 }

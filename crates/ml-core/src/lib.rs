@@ -10,8 +10,10 @@ mod stage;
 mod threads;
 mod width;
 
-pub use engine::{Answer, CallOptions, Engine, EngineBuilder, Metrics, WhenFull, preprocess_pool};
-pub use error::{Error, ModelError};
+pub use engine::{
+    Answer, CacheOptions, CallOptions, Engine, EngineBuilder, Metrics, Priority, WhenFull, preprocess_pool,
+};
+pub use error::{Error, Full, ModelError};
 pub use lookup::{Facts, Key, Lookup, LookupError};
 pub use pipeline::Pipeline;
 pub use rejection::Rejection;

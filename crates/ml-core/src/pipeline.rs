@@ -59,9 +59,10 @@ use crate::{Facts, Key, ModelError, Rejection};
 pub trait Pipeline: Send + Sync + 'static {
     /// One item as the caller sends it.
     ///
-    /// Equal items of a call are computed once, hence `Eq` and `Hash`. Floating-point fields get both from
-    /// `ordered_float::NotNan` (or `OrderedFloat`), which read and write as plain numbers.
-    type Input: Eq + Hash + Send + Sync + 'static;
+    /// Equal items, of one call or in flight from several, are computed once, hence `Eq`, `Hash` and `Clone`.
+    /// Floating-point fields get the first two from `ordered_float::NotNan` (or `OrderedFloat`), which read and
+    /// write as plain numbers; large fields are cheap to clone behind an `Arc`.
+    type Input: Clone + Eq + Hash + Send + Sync + 'static;
 
     /// One item as the model eats it: tokens, pixels, a row of numbers.
     type Features: Send + Sync + 'static;
@@ -70,7 +71,7 @@ pub trait Pipeline: Send + Sync + 'static {
     type Prediction: Send + Sync + 'static;
 
     /// One item as the caller gets it back.
-    type Output: Clone + Send + 'static;
+    type Output: Clone + Send + Sync + 'static;
 
     /// Checks one item: cheap, and without side effects.
     ///
@@ -109,6 +110,21 @@ pub trait Pipeline: Send + Sync + 'static {
     /// similar cost together. 1 by default: all items weigh the same.
     fn cost(&self, _features: &Self::Features) -> usize {
         1
+    }
+
+    /// Whether the model takes packed batches: rows one after the other, without padding.
+    ///
+    /// A packed batch costs the sum of its items, a padded one its longest item once for each. False by default.
+    fn takes_packed_batches(&self) -> bool {
+        false
+    }
+
+    /// The batch sizes that the model takes, where it does not take any; ascending. Empty, the default: any.
+    ///
+    /// The engine makes no batch larger than the largest, and counts what padding up to the next size costs;
+    /// [`predict_batch`](Self::predict_batch) adds the rows, and drops what the model answers for them.
+    fn batch_sizes(&self) -> Vec<usize> {
+        Vec::new()
     }
 
     /// An item that the pipeline answers without a rejection, for warm-up and for readiness checks.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
-use ml_core::{CallOptions, Engine, Error, WhenFull};
+use ml_core::{CacheOptions, CallOptions, Engine, Error, Full, Priority, WhenFull};
 use pollster::block_on;
 
 use support::{Item, Scripted, gate, one_runner};
@@ -136,7 +136,8 @@ fn a_full_queue_refuses_or_lets_wait_as_the_call_says() {
     assert!(waiting.as_mut().now_or_never().is_none());
 
     let refused = block_on(engine.predict(Item::Good(3)));
-    let Err(Error::Overloaded { waiting_items: 2, limit_items: 2, .. }) = refused else {
+    let Err(Error::Overloaded { full: Full::Items { waiting_items: 2, limit_items: 2 }, .. }) = refused
+    else {
         panic!("a third item must be refused, got {refused:?}");
     };
     let patient = CallOptions { when_full: WhenFull::Wait, ..CallOptions::default() };
@@ -155,10 +156,204 @@ fn a_full_queue_refuses_or_lets_wait_as_the_call_says() {
 }
 
 #[test]
-fn a_call_that_the_queue_could_never_take_is_refused() {
-    let engine = one_runner(Scripted::default()).queue_items_max(3).start();
-    let results = engine.predict_many_blocking((0..4).map(Item::Good).collect());
-    assert_eq!(results[0], Err(Error::CallTooLarge { items: 4, limit_items: 3 }));
+fn a_call_larger_than_the_queue_goes_in_by_parts() {
+    for (when_full, priority) in [(WhenFull::Refuse, Priority::Interactive), (WhenFull::Wait, Priority::Bulk)]
+    {
+        let engine = one_runner(Scripted::default()).queue_items_max(3).start();
+        let options = CallOptions { when_full, priority, ..CallOptions::default() };
+        let answer = block_on(engine.call((0..50).map(Item::Good).collect(), options));
+        assert_eq!(answer.results, (0..50).map(|number| Ok(number * 2)).collect::<Vec<_>>());
+        assert_eq!(engine.waiting_items(), 0);
+    }
+}
+
+#[test]
+fn an_item_larger_than_the_queue_is_refused_for_good() {
+    let engine = one_runner(Scripted::default()).queue_bytes_max(2048).start();
+    let large = Item::WithFact(1, "nowhere", std::iter::repeat_n('x', 5000).collect::<String>().leak());
+    let result = block_on(engine.predict(large));
+    assert!(
+        matches!(result, Err(Error::CallTooLarge { bytes: 5000..6000, limit_bytes: 2048 })),
+        "got {result:?}"
+    );
+    assert_eq!(engine.predict_blocking(Item::Good(1)), Ok(2));
+}
+
+/// Starts a call that stays at the gate, and waits until it is there.
+fn occupy<'a>(
+    engine: &'a Engine<Scripted>,
+    keeper: &support::GateKeeper,
+) -> futures_util::future::BoxFuture<'a, Result<i64, Error>> {
+    let mut call = engine.predict(Item::Good(-1)).boxed();
+    assert!(call.as_mut().now_or_never().is_none());
+    assert_eq!(keeper.next_batch(), [Item::Good(-1)]);
+    call
+}
+
+#[test]
+fn equal_items_of_several_calls_are_computed_once() {
+    let (gate, keeper) = gate();
+    let pipeline = Scripted { gate: Some(gate), ..Scripted::default() };
+    let (computed, cleaned) = (pipeline.computed.clone(), pipeline.cleaned_on.clone());
+    let engine = one_runner(pipeline).start();
+    let busy = occupy(&engine, &keeper);
+    let mut calls: Vec<_> = (0..10).map(|_| engine.predict(Item::Good(7)).boxed()).collect();
+    calls.push(engine.predict(Item::Guilty).boxed());
+    calls.push(engine.predict(Item::Guilty).boxed());
+    for call in &mut calls {
+        assert!(call.as_mut().now_or_never().is_none());
+    }
+    keeper.let_pass();
+    assert_eq!(keeper.next_batch(), [Item::Good(7), Item::Guilty]);
+    keeper.let_pass();
+    for _ in 0..2 {
+        // The guilty item is looked for among two.
+        keeper.next_batch();
+        keeper.let_pass();
+    }
+    let (_, mut results) = block_on(join(busy, join_all(calls)));
+    for guilty in results.split_off(10) {
+        assert_eq!(guilty.map_err(|error| error.code()), Err("model_failed"), "one verdict for both");
+    }
+    assert_eq!(results, vec![Ok(14); 10]);
+    assert_eq!(computed.load(Ordering::SeqCst), 2, "the first call and one of ten equal ones");
+    assert_eq!(cleaned.lock().expect("no panic").len(), 3);
+}
+
+#[test]
+fn an_item_whose_leader_leaves_is_computed_all_the_same() {
+    let (gate, keeper) = gate();
+    let engine = one_runner(Scripted { gate: Some(gate), ..Scripted::default() }).queue_items_max(1).start();
+    let busy = occupy(&engine, &keeper);
+    let mut leads = engine.predict(Item::Good(7)).boxed();
+    assert!(leads.as_mut().now_or_never().is_none());
+    let mut follows = [engine.predict(Item::Good(7)).boxed(), engine.predict(Item::Good(7)).boxed()];
+    for follow in &mut follows {
+        assert!(follow.as_mut().now_or_never().is_none(), "the queue is full, but equal items need no room");
+    }
+    drop(leads);
+    for follow in &mut follows {
+        assert!(follow.as_mut().now_or_never().is_none());
+    }
+    keeper.let_pass();
+    let passing = std::thread::spawn(move || {
+        let batch = keeper.next_batch();
+        keeper.let_pass();
+        batch
+    });
+    assert_eq!(block_on(join(busy, join_all(follows))), (Ok(-2), vec![Ok(14), Ok(14)]));
+    assert_eq!(passing.join().expect("one batch came"), [Item::Good(7)]);
+}
+
+#[test]
+fn an_engine_that_shares_nothing_computes_each_call() {
+    let (gate, keeper) = gate();
+    let engine =
+        one_runner(Scripted { gate: Some(gate), ..Scripted::default() }).share_in_flight(false).start();
+    let busy = occupy(&engine, &keeper);
+    let mut calls: Vec<_> = (0..3).map(|_| engine.predict(Item::Good(7)).boxed()).collect();
+    for call in &mut calls {
+        assert!(call.as_mut().now_or_never().is_none());
+    }
+    keeper.let_pass();
+    assert_eq!(keeper.next_batch(), [Item::Good(7), Item::Good(7), Item::Good(7)]);
+    keeper.let_pass();
+    assert_eq!(block_on(join(busy, join_all(calls))).1, [Ok(14), Ok(14), Ok(14)]);
+}
+
+#[test]
+fn a_remembered_answer_is_not_computed_again_and_an_error_is_not_remembered() {
+    let pipeline = Scripted::default();
+    let (computed, cleaned) = (pipeline.computed.clone(), pipeline.cleaned_on.clone());
+    let engine = Engine::builder(pipeline).cache(CacheOptions::default(), |_| 8).start();
+    for _ in 0..3 {
+        assert_eq!(
+            results(&engine, vec![Item::Good(1), Item::Good(2), Item::Guilty]),
+            [Ok(2), Ok(4), Err("model_failed")]
+        );
+    }
+    assert_eq!(computed.load(Ordering::SeqCst), 2);
+    assert_eq!(cleaned.lock().expect("no panic").len(), 2 + 3);
+}
+
+#[test]
+fn a_cache_without_room_remembers_nothing() {
+    let pipeline = Scripted::default();
+    let computed = pipeline.computed.clone();
+    let options = CacheOptions { bytes_max: 4096, ..CacheOptions::default() };
+    let engine = Engine::builder(pipeline).cache(options, |_| 5000).start();
+    for _ in 0..3 {
+        assert_eq!(engine.predict_blocking(Item::Good(1)), Ok(2));
+    }
+    assert_eq!(computed.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn who_waits_goes_before_who_does_not() {
+    let (gate, keeper) = gate();
+    let engine = one_runner(Scripted { gate: Some(gate), ..Scripted::default() }).batch_items_max(2).start();
+    let busy = occupy(&engine, &keeper);
+    let bulk = CallOptions { priority: Priority::Bulk, ..CallOptions::default() };
+    let mut bulk = engine.call((0..3).map(Item::Good).collect(), bulk).boxed();
+    assert!(bulk.as_mut().now_or_never().is_none());
+    // Equal to a bulk item: who waits does not wait for that one.
+    let mut interactive = engine.predict(Item::Good(2)).boxed();
+    assert!(interactive.as_mut().now_or_never().is_none());
+    keeper.let_pass();
+    assert_eq!(keeper.next_batch(), [Item::Good(2), Item::Good(0)]);
+    keeper.let_pass();
+    assert_eq!(keeper.next_batch(), [Item::Good(1), Item::Good(2)]);
+    keeper.let_pass();
+    let (_, (bulk, interactive)) = block_on(join(busy, join(bulk, interactive)));
+    assert_eq!((bulk.results, interactive), (vec![Ok(0), Ok(2), Ok(4)], Ok(4)));
+}
+
+#[test]
+fn what_cannot_be_answered_in_time_is_refused_at_the_door() {
+    let (gate, keeper) = gate();
+    let engine = one_runner(Scripted { gate: Some(gate), ..Scripted::default() }).start();
+    let mut busy = occupy(&engine, &keeper);
+    // The first batch is made to take long, so that the engine expects much of the next.
+    let held = Instant::now();
+    while held.elapsed() < Duration::from_millis(50) {
+        std::thread::yield_now();
+    }
+    keeper.let_pass();
+    assert_eq!(block_on(&mut busy), Ok(-2));
+    let busy = occupy(&engine, &keeper);
+    let mut waiting = engine.predict_many((0..100).map(Item::Good).collect()).boxed();
+    while engine.waiting_items() < 100 {
+        // The pool may be cleaning them.
+        assert!(waiting.as_mut().now_or_never().is_none());
+    }
+    assert!(engine.estimated_wait(Priority::Interactive) >= Duration::from_secs(4));
+
+    let soon = Instant::now() + Duration::from_secs(2);
+    let hurried = CallOptions { deadline: Some(soon), ..CallOptions::default() };
+    match block_on(engine.call(vec![Item::Good(500)], hurried)).results.pop() {
+        Some(Err(Error::Overloaded { full: Full::Time { estimated_wait, limit }, retry_after })) => {
+            assert!(limit <= Duration::from_secs(2) && estimated_wait > limit);
+            assert!(retry_after > Duration::from_secs(1) && retry_after < estimated_wait);
+        }
+        other => panic!("a call that cannot be in time must be refused, got {other:?}"),
+    }
+    let patient = CallOptions { deadline: Some(soon), when_full: WhenFull::Wait, ..CallOptions::default() };
+    let mut patient = engine.call(vec![Item::Good(501)], patient).boxed();
+    assert!(patient.as_mut().now_or_never().is_none(), "bulk work is not refused: it may be lucky");
+    drop((busy, waiting, patient));
+    keeper.let_pass();
+}
+
+/// Features that panic when they are dropped: on the runner, outside anything that the model does.
+#[test]
+fn a_runner_that_dies_is_replaced() {
+    let engine = one_runner(Scripted::default()).start();
+    for round in 0..3 {
+        let result = engine.predict_blocking(Item::Bomb(round));
+        assert_eq!(result, Ok(0), "its answer was there before it went off");
+        assert_eq!(engine.predict_blocking(Item::Good(round)), Ok(round * 2));
+        assert!(engine.is_running());
+    }
 }
 
 #[test]

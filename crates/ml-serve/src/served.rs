@@ -168,5 +168,5 @@ fn respond<T: Serialize>(result: Result<T, ApiError>) -> ItemResult {
 
 /// Options for a call that must be answered within `timeout`.
 pub(crate) fn within(timeout: Duration, when_full: WhenFull) -> CallOptions {
-    CallOptions { deadline: Instant::now().checked_add(timeout), when_full }
+    CallOptions { deadline: Instant::now().checked_add(timeout), when_full, ..CallOptions::default() }
 }

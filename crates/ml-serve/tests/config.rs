@@ -94,6 +94,7 @@ fn every_key_reaches_its_own_field() {
         http_threads = 2
         runners = 3
         intra_op_threads = 4
+        wide_threads = 6
         preprocess_threads = 5
         runtime = "onnxruntime"
         onnxruntime_path = "lib/libonnxruntime.so"
@@ -122,6 +123,7 @@ fn every_key_reaches_its_own_field() {
         http_threads: NonZeroUsize::new(2),
         runners: NonZeroUsize::new(3),
         intra_op_threads: NonZeroUsize::new(4),
+        wide_threads: NonZeroUsize::new(6),
         preprocess_threads: NonZeroUsize::new(5),
         runtime: RuntimeChoice::OnnxRuntime,
         onnxruntime_path: Some("lib/libonnxruntime.so".into()),

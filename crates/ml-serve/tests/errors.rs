@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::ResponseError;
 use actix_web::http::header::RETRY_AFTER;
-use ml_core::{Error, Rejection, Stage};
+use ml_core::{Error, Full, Rejection, Stage};
 use ml_serve::ApiError;
 
 /// One refusal of each kind.
@@ -36,19 +36,19 @@ fn refusals() -> Vec<ApiError> {
         ApiError::NotReady { reason: text("the server is shutting down") },
         ApiError::Unwritable { reason: text("key must be a string") },
         Error::Rejected(Rejection::new("age_years", "range").value(-3).limit("0 to 130")).into(),
-        Error::Overloaded {
-            waiting_items: 4090,
-            limit_items: 4096,
-            retry_after: Duration::from_millis(2300),
-        }
-        .into(),
-        Error::CallTooLarge { items: 5000, limit_items: 4096 }.into(),
+        overloaded(2300),
+        Error::CallTooLarge { bytes: 300_000_000, limit_bytes: 268_435_456 }.into(),
         Error::DeadlineExceeded.into(),
         Error::LookupFailed { source_name: text("prices"), reason: text("connection refused") }.into(),
         Error::ModelFailed { reason: text("the input's shape is wrong") }.into(),
         Error::Panicked { stage: Stage::Clean, reason: text("index out of bounds") }.into(),
         Error::ShuttingDown.into(),
     ]
+}
+
+fn overloaded(retry_after_ms: u64) -> ApiError {
+    let full = Full::Items { waiting_items: 4090, limit_items: 4096 };
+    Error::Overloaded { full, retry_after: Duration::from_millis(retry_after_ms) }.into()
 }
 
 #[test]
@@ -61,15 +61,8 @@ fn every_code_stands_for_one_refusal() {
 #[test]
 fn a_refusal_says_when_to_come_back_where_that_helps() {
     for (refusal, expected) in [
-        (
-            Error::Overloaded { waiting_items: 9, limit_items: 9, retry_after: Duration::from_millis(2300) }
-                .into(),
-            Some("3"),
-        ),
-        (
-            Error::Overloaded { waiting_items: 9, limit_items: 9, retry_after: Duration::ZERO }.into(),
-            Some("1"),
-        ),
+        (overloaded(2300), Some("3")),
+        (overloaded(0), Some("1")),
         (ApiError::TooManyRequests { limit_requests: 1 }, Some("1")),
         (Error::DeadlineExceeded.into(), None),
     ] {

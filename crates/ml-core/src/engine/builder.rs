@@ -1,20 +1,32 @@
 //! Sets an engine up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::engine::metrics::Metrics;
+use crate::engine::batch::Shape;
+use crate::engine::cache::{Cache, CacheOptions};
+use crate::engine::metrics::{EngineMetrics, Metrics};
 use crate::engine::prepare::Preparer;
 use crate::engine::queue::{Limits, Queue};
 use crate::engine::runner::Runners;
+use crate::engine::share::Sharing;
 use crate::engine::{Engine, Inner};
 use crate::lookup::Sources;
 use crate::{Lookup, Pipeline, ThreadPlan};
 
-/// More items than this gain no throughput on a CPU: raw MiniLM peaks at 8 to 16 (317 and 314 texts/s, 286 at 32).
-const BATCH_ITEMS_MAX: usize = 16;
+/// A safety limit: how large a batch pays is learned from the runs, and is less than this for all but tiny models.
+const BATCH_ITEMS_MAX: usize = 64;
 
 /// Some seconds' work for a model of a millisecond, and a few megabytes of features.
 const QUEUE_ITEMS_MAX: usize = 4096;
+
+/// What may wait in inputs, whatever their number.
+const QUEUE_BYTES_MAX: usize = 256 << 20;
+
+/// Longer than anybody likes to wait, and short of where callers give up by themselves.
+const QUEUE_WAIT_MAX: Duration = Duration::from_secs(10);
+
+type MakeCache<P> = Box<dyn FnOnce(EngineMetrics) -> Cache<P> + Send>;
 
 /// The settings of an [`Engine`], each with a default that suits a CPU.
 pub struct EngineBuilder<P: Pipeline> {
@@ -24,6 +36,10 @@ pub struct EngineBuilder<P: Pipeline> {
     preprocess: Option<Arc<rayon::ThreadPool>>,
     batch_items_max: usize,
     queue_items_max: usize,
+    queue_bytes_max: usize,
+    queue_wait_max: Duration,
+    share_in_flight: bool,
+    cache: Option<MakeCache<P>>,
     metrics: Metrics,
     name: String,
 }
@@ -37,6 +53,10 @@ impl<P: Pipeline> EngineBuilder<P> {
             preprocess: None,
             batch_items_max: BATCH_ITEMS_MAX,
             queue_items_max: QUEUE_ITEMS_MAX,
+            queue_bytes_max: QUEUE_BYTES_MAX,
+            queue_wait_max: QUEUE_WAIT_MAX,
+            share_in_flight: true,
+            cache: None,
             metrics: Metrics::default(),
             name: String::new(),
         }
@@ -56,7 +76,9 @@ impl<P: Pipeline> EngineBuilder<P> {
         self
     }
 
-    /// Sets the most items in one run of the model, at least 1. 16 by default.
+    /// Sets the most items in one run of the model, at least 1. 64 by default.
+    ///
+    /// How many of them pay is learned: a batch grows while that makes the work quicker.
     #[must_use]
     pub fn batch_items_max(mut self, items: usize) -> Self {
         self.batch_items_max = items.max(1);
@@ -67,6 +89,43 @@ impl<P: Pipeline> EngineBuilder<P> {
     #[must_use]
     pub fn queue_items_max(mut self, items: usize) -> Self {
         self.queue_items_max = items.max(1);
+        self
+    }
+
+    /// Sets how many bytes of inputs may wait, at least 1 KiB; a call that finds no room is refused. 256 MiB by default.
+    #[must_use]
+    pub fn queue_bytes_max(mut self, bytes: usize) -> Self {
+        self.queue_bytes_max = bytes;
+        self
+    }
+
+    /// Sets how long the estimated wait of a call may be; one that would wait longer is refused. 10 s by default.
+    ///
+    /// So is one that would wait beyond its own deadline.
+    #[must_use]
+    pub fn queue_wait_max(mut self, wait: Duration) -> Self {
+        self.queue_wait_max = wait;
+        self
+    }
+
+    /// Sets whether an item that equals one in flight, from any call, gets that one's answer. True by default.
+    #[must_use]
+    pub fn share_in_flight(mut self, share: bool) -> Self {
+        self.share_in_flight = share;
+        self
+    }
+
+    /// Remembers answers, for pipelines that answer equal items alike for as long as `options` say. Off by default.
+    ///
+    /// `output_bytes` tells what an output occupies, what it points to included; an input tells by itself, through
+    /// its `Hash`.
+    #[must_use]
+    pub fn cache(
+        mut self,
+        options: CacheOptions,
+        output_bytes: impl Fn(&P::Output) -> usize + Send + Sync + 'static,
+    ) -> Self {
+        self.cache = Some(Box::new(move |metrics| Cache::new(options, output_bytes, metrics)));
         self
     }
 
@@ -90,14 +149,24 @@ impl<P: Pipeline> EngineBuilder<P> {
         let pipeline = Arc::new(self.pipeline);
         let runners = self.threads.runners.max(1);
         let metrics = self.metrics.of_model(&self.name);
-        let limits =
-            Limits { items_max: self.queue_items_max, batch_items_max: self.batch_items_max, runners };
+        let sizes = pipeline.batch_sizes();
+        let items_max = sizes.last().map_or(self.batch_items_max, |most| self.batch_items_max.min(*most));
+        let limits = Limits {
+            items_max: self.queue_items_max,
+            bytes_max: self.queue_bytes_max,
+            wait_max: self.queue_wait_max,
+            runners,
+            shape: Shape { items_max, packed: pipeline.takes_packed_batches(), sizes },
+        };
         let queue = Arc::new(Queue::new(limits, metrics.clone()));
         let pool = self.preprocess.or_else(|| preprocess_pool(self.threads.preprocess));
+        let cache = self.cache.map(|make| make(metrics.clone()));
+        let shares = self.share_in_flight || cache.is_some();
         Engine {
             inner: Arc::new(Inner {
                 preparer: Preparer::new(Arc::clone(&pipeline), pool),
                 sources: self.sources,
+                sharing: shares.then(|| Arc::new(Sharing::new(cache, metrics.clone()))),
                 runners: Runners::start(runners, &pipeline, &queue, &metrics),
                 pipeline,
                 queue,

@@ -1,7 +1,6 @@
 //! What the engines of a process count, in the Prometheus data model: one family for each number, labelled by model.
 
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -10,7 +9,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::{Error, Stage, Timings};
+use crate::error::Full;
+use crate::width::Width;
+use crate::{Error, Pipeline, Stage, Timings};
+
+use super::batch::Closed;
+use super::queue::Batch;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModelLabel {
@@ -24,23 +28,45 @@ struct StageLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    model: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
     model: String,
     outcome: &'static str,
 }
 
+/// Most histograms step by two: fine enough for a quantile, few enough to scrape.
+fn by_two(first: f64, buckets: u16) -> Histogram {
+    Histogram::new(exponential_buckets(first, 2.0, buckets))
+}
+
+type Counters<L> = Family<L, Counter>;
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
 /// The metric families of all engines of a process. Clones share their numbers.
 #[derive(Clone)]
 pub struct Metrics {
-    items: Family<ModelLabel, Counter>,
-    coalesced: Family<ModelLabel, Counter>,
-    abandoned: Family<ModelLabel, Counter>,
-    outcomes: Family<OutcomeLabel, Counter>,
-    stages: Family<StageLabel, Histogram>,
+    items: Counters<ModelLabel>,
+    coalesced: Counters<ModelLabel>,
+    abandoned: Counters<ModelLabel>,
+    outcomes: Counters<OutcomeLabel>,
+    refused: Counters<ReasonLabel>,
+    stages: Histograms<StageLabel>,
     waiting: Family<ModelLabel, Gauge>,
-    batch_items: Family<ModelLabel, Histogram>,
-    batch_cost: Family<ModelLabel, Histogram>,
-    padding: Family<ModelLabel, Counter<f64, AtomicU64>>,
+    queue_age: Histograms<ModelLabel>,
+    batch_items: Histograms<ModelLabel>,
+    batch_cost: Histograms<ModelLabel>,
+    padding_ratio: Histograms<ModelLabel>,
+    batches_closed: Counters<ReasonLabel>,
+    batches_wide: Counters<ModelLabel>,
+    runners_replaced: Counters<ModelLabel>,
+    cache_hits: Counters<ModelLabel>,
+    cache_misses: Counters<ModelLabel>,
+    cache_evictions: Counters<ModelLabel>,
 }
 
 impl Default for Metrics {
@@ -50,12 +76,22 @@ impl Default for Metrics {
             coalesced: Family::default(),
             abandoned: Family::default(),
             outcomes: Family::default(),
-            // 10 µs to 40 s in steps of 2: fine enough for a quantile, few enough to scrape.
-            stages: Family::new_with_constructor(|| Histogram::new(exponential_buckets(1e-5, 2.0, 23))),
+            refused: Family::default(),
+            // 10 µs to 40 s.
+            stages: Family::new_with_constructor(|| by_two(1e-5, 23)),
             waiting: Family::default(),
-            batch_items: Family::new_with_constructor(|| Histogram::new(exponential_buckets(1.0, 2.0, 11))),
-            batch_cost: Family::new_with_constructor(|| Histogram::new(exponential_buckets(1.0, 2.0, 21))),
-            padding: Family::default(),
+            queue_age: Family::new_with_constructor(|| by_two(1e-5, 23)),
+            batch_items: Family::new_with_constructor(|| by_two(1.0, 13)),
+            batch_cost: Family::new_with_constructor(|| by_two(1.0, 21)),
+            padding_ratio: Family::new_with_constructor(|| {
+                Histogram::new([1.0, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0, 3.0, 5.0, 10.0])
+            }),
+            batches_closed: Family::default(),
+            batches_wide: Family::default(),
+            runners_replaced: Family::default(),
+            cache_hits: Family::default(),
+            cache_misses: Family::default(),
+            cache_evictions: Family::default(),
         }
     }
 }
@@ -63,18 +99,34 @@ impl Default for Metrics {
 impl Metrics {
     /// Makes the families part of `registry`.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("items", "Items received, equal ones included", self.items.clone());
-        registry.register(
-            "items_coalesced",
-            "Items answered by an equal item's result",
-            self.coalesced.clone(),
-        );
-        registry.register(
-            "items_abandoned",
-            "Items dropped because their caller had left",
-            self.abandoned.clone(),
-        );
+        let counters = [
+            ("items", "Items received, equal ones included", &self.items),
+            ("items_coalesced", "Items answered by the result of an equal item in flight", &self.coalesced),
+            ("items_abandoned", "Items dropped because their caller had left", &self.abandoned),
+            ("batches_wide", "Runs of the model that had all CPUs to themselves", &self.batches_wide),
+            ("runners_replaced", "Runners that died and were replaced", &self.runners_replaced),
+            ("cache_hits", "Items whose answer was remembered", &self.cache_hits),
+            ("cache_misses", "Items whose answer was not remembered", &self.cache_misses),
+            (
+                "cache_evictions",
+                "Answers forgotten for want of room or because they were old",
+                &self.cache_evictions,
+            ),
+        ];
+        for (name, help, family) in counters {
+            registry.register(name, help, family.clone());
+        }
         registry.register("items_answered", "Distinct items by outcome", self.outcomes.clone());
+        registry.register(
+            "calls_refused",
+            "Calls refused at the queue, by what was full",
+            self.refused.clone(),
+        );
+        registry.register(
+            "batches_closed",
+            "Runs of the model, by why they hold no more items",
+            self.batches_closed.clone(),
+        );
         registry.register("queue_items", "Items that wait for a runner", self.waiting.clone());
         registry.register("batch_items", "Items in a run of the model", self.batch_items.clone());
         registry.register(
@@ -82,11 +134,10 @@ impl Metrics {
             "Cost of a run of the model, without padding",
             self.batch_cost.clone(),
         );
-        registry.register(
-            "batch_padding_cost",
-            "Cost that was computed on padding alone",
-            self.padding.clone(),
-        );
+        let help = "Cost of a run of the model with padding, as a multiple of its cost without";
+        registry.register("batch_padding_ratio", help, self.padding_ratio.clone());
+        let help = "Time that an item had waited when a runner took it";
+        registry.register_with_unit("queue_age", help, Unit::Seconds, self.queue_age.clone());
         registry.register_with_unit("stage", "Time of a call in a stage", Unit::Seconds, self.stages.clone());
     }
 
@@ -97,18 +148,31 @@ impl Metrics {
             let label = StageLabel { model: model.to_owned(), stage: stage.name() };
             self.stages.get_or_create(&label).clone()
         };
+        let counter = |family: &Counters<ModelLabel>| family.get_or_create(&label).clone();
+        let histogram = |family: &Histograms<ModelLabel>| family.get_or_create(&label).clone();
+        let reason = |family: &Counters<ReasonLabel>, reason| {
+            family.get_or_create(&ReasonLabel { model: model.to_owned(), reason }).clone()
+        };
         EngineMetrics {
             model: model.to_owned(),
-            items: self.items.get_or_create(&label).clone(),
-            coalesced: self.coalesced.get_or_create(&label).clone(),
-            abandoned: self.abandoned.get_or_create(&label).clone(),
+            items: counter(&self.items),
+            coalesced: counter(&self.coalesced),
+            abandoned: counter(&self.abandoned),
             ok: outcome(&self.outcomes, model, "ok"),
             outcomes: self.outcomes.clone(),
+            refused: Full::NAMES.map(|name| (name, reason(&self.refused, name))),
             stages: Stage::ALL.map(stage),
             waiting: self.waiting.get_or_create(&label).clone(),
-            batch_items: self.batch_items.get_or_create(&label).clone(),
-            batch_cost: self.batch_cost.get_or_create(&label).clone(),
-            padding: self.padding.get_or_create(&label).clone(),
+            queue_age: histogram(&self.queue_age),
+            batch_items: histogram(&self.batch_items),
+            batch_cost: histogram(&self.batch_cost),
+            padding_ratio: histogram(&self.padding_ratio),
+            closed: Closed::ALL.map(|closed| reason(&self.batches_closed, closed.name())),
+            wide: counter(&self.batches_wide),
+            runners_replaced: counter(&self.runners_replaced),
+            cache_hits: counter(&self.cache_hits),
+            cache_misses: counter(&self.cache_misses),
+            cache_evictions: counter(&self.cache_evictions),
         }
     }
 }
@@ -121,32 +185,70 @@ pub(super) struct EngineMetrics {
     coalesced: Counter,
     abandoned: Counter,
     ok: Counter,
-    outcomes: Family<OutcomeLabel, Counter>,
+    outcomes: Counters<OutcomeLabel>,
+    refused: [(&'static str, Counter); Full::NAMES.len()],
     stages: [Histogram; Stage::ALL.len()],
     waiting: Gauge,
+    queue_age: Histogram,
     batch_items: Histogram,
     batch_cost: Histogram,
-    padding: Counter<f64, AtomicU64>,
+    padding_ratio: Histogram,
+    closed: [Counter; Closed::ALL.len()],
+    wide: Counter,
+    runners_replaced: Counter,
+    cache_hits: Counter,
+    cache_misses: Counter,
+    cache_evictions: Counter,
 }
 
 impl EngineMetrics {
+    /// Counts the items of a call; of those that are equal, all but one are coalesced.
     pub fn received(&self, items: usize, distinct: usize) {
         self.items.inc_by(items as u64);
-        self.coalesced.inc_by((items - distinct) as u64);
+        self.coalesced(items - distinct);
+    }
+
+    pub fn coalesced(&self, items: usize) {
+        self.coalesced.inc_by(items as u64);
+    }
+
+    pub fn cache(&self, hit: bool) {
+        if hit { &self.cache_hits } else { &self.cache_misses }.inc();
+    }
+
+    pub fn cache_evicted(&self) {
+        self.cache_evictions.inc();
     }
 
     pub fn waiting(&self, items: usize) {
         self.waiting.set(i64::try_from(items).unwrap_or(i64::MAX));
     }
 
-    pub fn batch(&self, items: usize, cost: usize, padded_cost: usize) {
-        self.batch_items.observe(items as f64);
-        self.batch_cost.observe(cost as f64);
-        self.padding.inc_by((padded_cost - cost) as f64);
+    pub fn refused(&self, full: &Full) {
+        if let Some((_, counter)) = self.refused.iter().find(|(name, _)| *name == full.name()) {
+            counter.inc();
+        }
+    }
+
+    pub fn batch<P: Pipeline>(&self, batch: &Batch<P>, started: Instant) {
+        self.batch_items.observe(batch.jobs.len() as f64);
+        self.batch_cost.observe(batch.cost as f64);
+        self.padding_ratio.observe(batch.padded_cost as f64 / batch.cost as f64);
+        self.closed[batch.closed as usize].inc();
+        if batch.width == Width::Wide {
+            self.wide.inc();
+        }
+        for job in &batch.jobs {
+            self.queue_age.observe(started.duration_since(job.enqueued).as_secs_f64());
+        }
     }
 
     pub fn abandoned(&self, items: usize) {
         self.abandoned.inc_by(items as u64);
+    }
+
+    pub fn runner_replaced(&self) {
+        self.runners_replaced.inc();
     }
 
     pub fn answered<T>(&self, timings: &Timings, results: &[Result<T, Error>]) {

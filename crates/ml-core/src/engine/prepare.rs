@@ -13,8 +13,10 @@ use tokio::sync::oneshot;
 use crate::lookup::Sources;
 use crate::{Error, Facts, Pipeline, Stage};
 
+use super::queue::Weighed;
+
 /// An item that is ready for the queue, or the reason why it never will be.
-pub(super) type Prepared<P> = Result<<P as Pipeline>::Features, Error>;
+pub(super) type Prepared<P> = Result<Weighed<<P as Pipeline>::Features>, Error>;
 
 /// How many hand-overs to the pool a stage's work must outweigh before it goes there.
 ///
@@ -58,7 +60,7 @@ impl<P: Pipeline> Preparer<P> {
     pub async fn clean_without_facts(&self, valid: Vec<Result<P::Input, Error>>) -> Vec<Prepared<P>> {
         let pipeline = Arc::clone(&self.pipeline);
         self.each(Stage::Clean, &self.clean, valid, move |input| {
-            pipeline.clean(input?, &Facts::default()).map_err(Error::Rejected)
+            cleaned(&*pipeline, input?, &Facts::default())
         })
         .await
     }
@@ -91,10 +93,7 @@ impl<P: Pipeline> Preparer<P> {
     /// Cleans each valid input with the facts of the call.
     pub async fn clean(&self, (valid, facts): (Vec<Result<P::Input, Error>>, Facts)) -> Vec<Prepared<P>> {
         let pipeline = Arc::clone(&self.pipeline);
-        self.each(Stage::Clean, &self.clean, valid, move |input| {
-            pipeline.clean(input?, &facts).map_err(Error::Rejected)
-        })
-        .await
+        self.each(Stage::Clean, &self.clean, valid, move |input| cleaned(&*pipeline, input?, &facts)).await
     }
 
     /// Formats each prediction.
@@ -143,6 +142,12 @@ impl<P: Pipeline> Preparer<P> {
         done.resize_with(count, || Err(Error::ShuttingDown));
         done
     }
+}
+
+fn cleaned<P: Pipeline>(pipeline: &P, input: P::Input, facts: &Facts) -> Prepared<P> {
+    let features = pipeline.clean(input, facts)?;
+    let cost = pipeline.cost(&features);
+    Ok(Weighed { features, cost })
 }
 
 /// The threads that share a large call's work, and what a hand-over to them costs.

@@ -1,102 +1,111 @@
-//! The queue between callers and runners: bounded, and the place where batches are formed.
+//! The queue between callers and runners: the place where work is admitted, and where idle runners find it.
 //!
-//! An idle runner takes work at once: there is no timer, so a lone item never waits for company. Under
-//! backlog it takes the oldest item, so nobody starves, and those waiting items whose cost is nearest to it, as
-//! long as padding them to the longest wastes little.
+//! An idle runner takes work at once: there is no timer, so a lone item never waits for company. What goes together
+//! is decided in `batch.rs`, what goes next in `waiting.rs`; here is who may come in, and who is woken.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, TryAcquireError};
-
+use crate::error::Full;
+use crate::width::Width;
 use crate::{Error, Pipeline};
 
-use super::WhenFull;
 use super::answer::Ticket;
+use super::batch::{Closed, Shape};
 use super::metrics::EngineMetrics;
+use super::pace::{Line, Pace};
+use super::room::{Claim, Room};
+use super::sync::{Condvar, Mutex, MutexGuard};
+use super::waiting::{Entry, Priority, Taken, Waiting};
+use super::{CallOptions, WhenFull};
 
-/// A batch may compute at most this many times the cost of its items, padding included.
-///
-/// On a CPU a batch of similar items gains about a quarter over single items (all-MiniLM-L6-v2: 317 texts/s in
-/// sorted batches of 8, 252 alone), so padding that costs more than that makes a batch slower than no batch.
-const PADDED_COST_RATIO_MAX: f64 = 1.25;
+/// How much of an estimated wait a caller's time must exceed it by, so that most of what is admitted is in time.
+const TIME_MARGIN: f64 = 1.1;
 
-/// A batch is formed from this many of the oldest items, so that a long queue costs no more to look at than a short one.
-const LOOK_AHEAD_ITEMS: usize = 512;
+/// The pace of so many batches is kept by a moving average.
+const RATE_MEMORY: f64 = 7.0 / 8.0;
+
+/// One in so many lone runs has the width that is thought to be the slower, so that the thought is kept up to date.
+const TRY_OTHER_WIDTH: u64 = 64;
 
 /// One item on its way to a runner.
 pub(super) struct Job<P: Pipeline> {
     pub features: P::Features,
-    pub cost: usize,
-    pub deadline: Option<Instant>,
     pub enqueued: Instant,
     pub ticket: Ticket<P::Prediction>,
+    /// What the item occupies; given back when it leaves the queue.
+    claim: Claim,
 }
 
-/// Makes a job of each item.
-pub(super) fn jobs<P: Pipeline>(
-    pipeline: &P,
-    features: Vec<P::Features>,
-    tickets: Vec<Ticket<P::Prediction>>,
-    deadline: Option<Instant>,
-) -> Vec<Job<P>> {
-    let enqueued = Instant::now();
-    let pairs = features.into_iter().zip(tickets);
-    pairs
-        .map(|(features, ticket)| {
-            let cost = pipeline.cost(&features).max(1);
-            Job { features, cost, deadline, enqueued, ticket }
-        })
-        .collect()
+/// Features of one item, and what they weigh in a batch.
+pub(super) struct Weighed<F> {
+    pub features: F,
+    pub cost: usize,
 }
 
-/// What a runner takes: items to compute, and items that nobody waits for any more.
-pub(super) struct Taken<P: Pipeline> {
-    pub batch: Vec<Job<P>>,
-    pub expired: Vec<Job<P>>,
-    pub abandoned: usize,
+/// The items of one call, ready to be queued.
+pub(super) struct Load<P: Pipeline> {
+    pub items: Vec<Weighed<P::Features>>,
+    pub tickets: Vec<Ticket<P::Prediction>>,
+    /// Bytes of the inputs that these features were made of.
+    pub bytes: usize,
 }
 
 /// What bounds a queue, and how many runners empty it.
+#[derive(Debug, Clone)]
 pub(super) struct Limits {
     pub items_max: usize,
-    pub batch_items_max: usize,
+    pub bytes_max: usize,
+    pub wait_max: Duration,
     pub runners: usize,
+    pub shape: Shape,
 }
 
 pub(super) struct Queue<P: Pipeline> {
     state: Mutex<State<P>>,
     work: Condvar,
-    /// Room for items; a semaphore because callers may have to wait for it without blocking a thread.
-    room: Semaphore,
+    room: Room,
     limits: Limits,
-    nanos_per_item: AtomicU64,
     metrics: EngineMetrics,
 }
 
 struct State<P: Pipeline> {
-    /// In order of arrival.
-    waiting: VecDeque<Job<P>>,
+    waiting: Waiting<Job<P>>,
     closed: bool,
+    /// Runners that have a batch.
+    busy: usize,
+    /// How long runs take at each width: narrow, wide.
+    paces: [Pace; 2],
+    lone_runs: u64,
+    /// Seconds that one runner needs for a cost of one, padding included.
+    seconds_per_cost: f64,
+}
+
+/// A batch that a runner has taken.
+pub(super) struct Batch<P: Pipeline> {
+    pub jobs: Vec<Job<P>>,
+    pub width: Width,
+    pub closed: Closed,
+    /// What the items cost, and what they cost with padding.
+    pub cost: usize,
+    pub padded_cost: usize,
 }
 
 impl<P: Pipeline> Queue<P> {
-    pub fn new(mut limits: Limits, metrics: EngineMetrics) -> Self {
-        limits.items_max = limits.items_max.min(Semaphore::MAX_PERMITS);
-        Self {
-            state: Mutex::new(State { waiting: VecDeque::new(), closed: false }),
-            work: Condvar::new(),
-            room: Semaphore::new(limits.items_max),
-            limits,
-            nanos_per_item: AtomicU64::new(0),
-            metrics,
-        }
+    pub fn new(limits: Limits, metrics: EngineMetrics) -> Self {
+        let state = State {
+            waiting: Waiting::new(),
+            closed: false,
+            busy: 0,
+            paces: [Pace::default(); 2],
+            lone_runs: 0,
+            seconds_per_cost: 0.0,
+        };
+        let room = Room::new(limits.items_max, limits.bytes_max);
+        Self { state: Mutex::new(state), work: Condvar::new(), room, limits, metrics }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<P>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        super::sync::lock(&self.state)
     }
 
     pub fn len(&self) -> usize {
@@ -104,21 +113,58 @@ impl<P: Pipeline> Queue<P> {
     }
 
     /// Takes in all items of a call, or none of them.
-    pub async fn push(&self, jobs: Vec<Job<P>>, when_full: WhenFull) -> Result<(), Error> {
-        let count = jobs.len();
-        let too_large = Error::CallTooLarge { items: count, limit_items: self.limits.items_max };
-        let permits =
-            u32::try_from(count).ok().filter(|_| count <= self.limits.items_max).ok_or(too_large)?;
-        let room = match when_full {
-            WhenFull::Wait => self.room.acquire_many(permits).await.map_err(|_| Error::ShuttingDown)?,
-            WhenFull::Refuse => self.room.try_acquire_many(permits).map_err(|error| self.refusal(&error))?,
+    ///
+    /// A call with more items than the queue holds goes in by parts, each as soon as there is room.
+    pub async fn push(&self, load: Load<P>, mut options: CallOptions) -> Result<(), Error> {
+        if options.when_full == WhenFull::Refuse {
+            self.admit(options)?;
+        }
+        let Load { items, tickets, bytes } = load;
+        let part_items = self.room.part_items(items.len(), bytes, options.priority);
+        if items.len() <= part_items {
+            return self.push_part(Load { items, tickets, bytes }, options).await;
+        }
+        let bytes_per_item = bytes / items.len();
+        let (mut items, mut tickets) = (items.into_iter(), tickets.into_iter());
+        while items.len() > 0 {
+            let items: Vec<_> = items.by_ref().take(part_items).collect();
+            let tickets = tickets.by_ref().take(part_items).collect();
+            let bytes = bytes_per_item * items.len();
+            let pushed = self.push_part(Load { items, tickets, bytes }, options).await;
+            if options.when_full == WhenFull::Refuse {
+                pushed?;
+            } else if pushed.is_err() {
+                break; // Closed. What was taken in is answered; the tickets dropped here answer for the rest.
+            }
+            // What follows a part that was taken in is waited for: a call is not refused when it is half done.
+            options.when_full = WhenFull::Wait;
+        }
+        Ok(())
+    }
+
+    async fn push_part(&self, load: Load<P>, options: CallOptions) -> Result<(), Error> {
+        let (count, priority) = (load.items.len(), options.priority);
+        let mut claims = match options.when_full {
+            WhenFull::Wait => self.room.wait(count, load.bytes, priority).await?,
+            WhenFull::Refuse => {
+                let taken = self.room.try_take(count, load.bytes, priority);
+                taken.map_err(|full| self.refusal(full, priority))?
+            }
         };
+        let enqueued = Instant::now();
+        let entries = load.items.into_iter().zip(load.tickets).map(|(Weighed { features, cost }, ticket)| {
+            Entry::new(Job { features, enqueued, ticket, claim: claims.next() }, cost, options.deadline)
+        });
+        let entries: Vec<_> = entries.collect();
         let mut state = self.lock();
         if state.closed {
+            drop(state);
+            entries.into_iter().for_each(|entry| self.room.give_back(entry.item.claim));
             return Err(Error::ShuttingDown);
         }
-        state.waiting.extend(jobs);
-        room.forget(); // Given back when a runner takes the items.
+        for entry in entries {
+            state.waiting.push(priority, entry);
+        }
         self.metrics.waiting(state.waiting.len());
         drop(state);
         if count == 1 {
@@ -129,36 +175,110 @@ impl<P: Pipeline> Queue<P> {
         Ok(())
     }
 
-    fn refusal(&self, error: &TryAcquireError) -> Error {
-        match error {
-            TryAcquireError::Closed => Error::ShuttingDown,
-            TryAcquireError::NoPermits => Error::Overloaded {
-                waiting_items: self.len(),
-                limit_items: self.limits.items_max,
-                retry_after: self.estimated_wait(),
-            },
+    /// Refuses at the door what could not be answered in time.
+    fn admit(&self, options: CallOptions) -> Result<(), Error> {
+        let wait = self.estimated_wait(options.priority);
+        let left = options.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let limit = left.map_or(self.limits.wait_max, |left| left.min(self.limits.wait_max));
+        if wait.mul_f64(TIME_MARGIN) <= limit {
+            return Ok(());
+        }
+        let full = Full::Time { estimated_wait: wait, limit };
+        Err(self.refuse(full, wait.saturating_sub(limit.div_f64(TIME_MARGIN))))
+    }
+
+    fn refusal(&self, full: Result<Full, Error>, priority: Priority) -> Error {
+        match full {
+            // Half of the wait makes room for half of the queue.
+            Ok(full) => self.refuse(full, self.estimated_wait(priority) / 2),
+            Err(error) => error,
         }
     }
 
-    /// Waits for work and takes a batch; `None` when the queue is closed and empty.
-    pub fn take(&self) -> Option<Taken<P>> {
+    fn refuse(&self, full: Full, retry_after: Duration) -> Error {
+        self.metrics.refused(&full);
+        Error::Overloaded { full, retry_after }
+    }
+
+    /// Waits for work and takes a batch, after answering what nobody waits for; `None` when closed and empty.
+    pub fn take(&self) -> Option<Batch<P>> {
         let mut state = self.lock();
-        while state.waiting.is_empty() {
-            if state.closed {
-                return None;
+        loop {
+            while state.waiting.len() == 0 {
+                if state.closed {
+                    return None;
+                }
+                state = super::sync::wait(&self.work, state);
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let line = state.paces[Width::Narrow as usize].line();
+            let now = Instant::now();
+            let abandoned = |job: &Job<P>| job.ticket.is_abandoned();
+            let taken = state.waiting.take(now, &self.limits.shape, line, abandoned);
+            let waiting = state.waiting.len();
+            self.metrics.waiting(waiting);
+            if taken.batch.is_empty() {
+                drop(state);
+                self.settle(taken, now);
+                state = self.lock();
+                continue;
+            }
+            state.busy += 1;
+            let batch = self.batch(&mut state, taken.batch, taken.closed);
+            drop(state);
+            if waiting > 0 {
+                // One notice may have stood for several items; pass it on so that no runner sleeps beside work.
+                self.work.notify_one();
+            }
+            batch.jobs.iter().for_each(|job| self.room.give_back(job.claim));
+            let dead = Taken { batch: Vec::new(), ..taken };
+            self.settle(dead, now);
+            return Some(batch);
         }
-        let taken = state.take(Instant::now(), self.limits.batch_items_max);
-        let waiting = state.waiting.len();
-        self.metrics.waiting(waiting);
-        drop(state);
-        self.room.add_permits(taken.batch.len() + taken.expired.len() + taken.abandoned);
-        if waiting > 0 {
-            // One notice may have stood for several items; pass it on so that no runner sleeps beside work.
-            self.work.notify_one();
+    }
+
+    fn batch(&self, state: &mut State<P>, entries: Vec<Entry<Job<P>>>, closed: Closed) -> Batch<P> {
+        let longest = entries.iter().map(|entry| entry.cost).max().unwrap_or(1);
+        let cost = entries.iter().map(|entry| entry.cost).sum();
+        let padded_cost = self.limits.shape.cost(entries.len(), longest, cost);
+        let alone = state.busy == 1 && state.waiting.len() == 0 && self.limits.runners > 1;
+        let width = if alone { state.lone_width(padded_cost) } else { Width::Narrow };
+        let jobs = entries.into_iter().map(|entry| entry.item).collect();
+        Batch { jobs, width, closed, cost, padded_cost }
+    }
+
+    /// Answers what came too late and drops what was left behind.
+    fn settle(&self, taken: Taken<Job<P>>, now: Instant) {
+        self.metrics.abandoned(taken.abandoned.len());
+        for entry in taken.abandoned {
+            self.room.give_back(entry.item.claim);
         }
-        Some(taken)
+        for entry in taken.expired {
+            let Job { ticket, enqueued, claim, .. } = entry.item;
+            self.room.give_back(claim);
+            ticket.answer(Err(Error::DeadlineExceeded), now.duration_since(enqueued), Duration::ZERO);
+        }
+    }
+
+    /// Learns how long a batch took, and that its runner is free again. `None`: the time says nothing.
+    pub fn done(&self, width: Width, cost: usize, padded_cost: usize, time: Option<Duration>) {
+        let mut state = self.lock();
+        state.busy -= 1;
+        let Some(time) = time else { return };
+        state.paces[width as usize].observe(padded_cost, time);
+        if width == Width::Narrow {
+            let seen = time.as_secs_f64() / cost as f64;
+            let known = state.seconds_per_cost;
+            state.seconds_per_cost =
+                if known == 0.0 { seen } else { known * RATE_MEMORY + seen * (1.0 - RATE_MEMORY) };
+        }
+    }
+
+    /// Returns how long the items that go before a new one of this priority will take the runners.
+    pub fn estimated_wait(&self, priority: Priority) -> Duration {
+        let state = self.lock();
+        let cost = state.waiting.cost_before(priority) as f64;
+        let seconds = cost * state.seconds_per_cost / self.limits.runners.max(1) as f64;
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
     /// Takes nothing new from now on; runners empty what is there and end.
@@ -167,93 +287,16 @@ impl<P: Pipeline> Queue<P> {
         self.room.close();
         self.work.notify_all();
     }
-
-    /// Learns how long a runner needs for an item. Each batch weighs an eighth.
-    pub fn observe(&self, time: Duration, items: usize) {
-        let seen = u64::try_from(time.as_nanos() / items.max(1) as u128).unwrap_or(u64::MAX);
-        let known = self.nanos_per_item.load(Ordering::Relaxed);
-        let next = if known == 0 { seen } else { known.saturating_mul(7).saturating_add(seen) / 8 };
-        self.nanos_per_item.store(next, Ordering::Relaxed);
-    }
-
-    pub fn estimated_wait(&self) -> Duration {
-        let per_item = Duration::from_nanos(self.nanos_per_item.load(Ordering::Relaxed));
-        per_item.mul_f64(self.len() as f64 / self.limits.runners.max(1) as f64)
-    }
 }
 
 impl<P: Pipeline> State<P> {
-    /// Takes a batch from the oldest items, and with it those that nobody waits for any more.
-    fn take(&mut self, now: Instant, items_max: usize) -> Taken<P> {
-        let ahead = self.waiting.len().min(LOOK_AHEAD_ITEMS.max(items_max));
-        let (mut live, mut expired, mut abandoned) = (Vec::with_capacity(ahead), Vec::new(), 0);
-        for job in self.waiting.drain(..ahead) {
-            if job.ticket.is_abandoned() {
-                abandoned += 1;
-            } else if job.deadline.is_some_and(|deadline| deadline <= now) {
-                expired.push(job);
-            } else {
-                live.push(job);
-            }
-        }
-        let costs: Vec<usize> = live.iter().map(|job| job.cost).collect();
-        let mut chosen = choose(&costs, items_max).into_iter().peekable();
-        let (mut batch, mut others) = (Vec::with_capacity(chosen.len()), Vec::with_capacity(ahead));
-        for (index, job) in live.into_iter().enumerate() {
-            let side = if chosen.next_if_eq(&index).is_some() { &mut batch } else { &mut others };
-            side.push(job);
-        }
-        for job in others.into_iter().rev() {
-            self.waiting.push_front(job);
-        }
-        Taken { batch, expired, abandoned }
-    }
-}
-
-/// Chooses a batch from the costs of the waiting items, oldest first: ascending indices, the first among them.
-fn choose(costs: &[usize], items_max: usize) -> Vec<usize> {
-    let Some(&oldest) = costs.first() else { return Vec::new() };
-    let mut others: Vec<usize> = (1..costs.len()).collect();
-    let distance = |&index: &usize| (costs[index].abs_diff(oldest), index);
-    let room = items_max.saturating_sub(1);
-    if others.len() > room && room > 0 {
-        others.select_nth_unstable_by_key(room - 1, distance);
-    }
-    others.truncate(room);
-    others.sort_unstable_by_key(distance);
-
-    let mut chosen = vec![0];
-    let (mut longest, mut sum) = (oldest, oldest);
-    for index in others {
-        let (next_longest, next_sum) = (longest.max(costs[index]), sum + costs[index]);
-        let padded = next_longest as f64 * (chosen.len() + 1) as f64;
-        if padded > next_sum as f64 * PADDED_COST_RATIO_MAX {
-            break;
-        }
-        (longest, sum) = (next_longest, next_sum);
-        chosen.push(index);
-    }
-    chosen.sort_unstable();
-    chosen
-}
-
-#[cfg(test)]
-mod tests {
-    use super::choose;
-
-    #[test]
-    fn a_batch_is_the_oldest_item_and_its_nearest_in_cost() {
-        for (costs, items_max, expected) in [
-            (&[][..], 4, &[][..]),
-            (&[7], 4, &[0]),
-            (&[1, 1, 1, 1, 1], 3, &[0, 1, 2]),
-            (&[20, 100, 21, 19, 400], 8, &[0, 2, 3]),
-            (&[20, 22, 21, 19, 18], 3, &[0, 2, 3]),
-            (&[100, 10, 10, 10], 8, &[0]),
-            (&[10, 100, 10, 100], 8, &[0, 2]),
-            (&[5, 5, 5], 1, &[0]),
-        ] {
-            assert_eq!(choose(costs, items_max), expected, "{costs:?}, at most {items_max}");
-        }
+    /// The width that makes a lone run of this cost the quickest, as far as is known.
+    fn lone_width(&mut self, cost: usize) -> Width {
+        self.lone_runs += 1;
+        let time = |line: Option<Line>| line.map(|line| line.time(cost));
+        let [narrow, wide] = self.paces.map(|pace| time(pace.line()));
+        let narrow_is_quicker = matches!((narrow, wide), (Some(narrow), Some(wide)) if narrow < wide);
+        let try_other = self.lone_runs.is_multiple_of(TRY_OTHER_WIDTH);
+        if narrow_is_quicker == try_other { Width::Wide } else { Width::Narrow }
     }
 }

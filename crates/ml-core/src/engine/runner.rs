@@ -10,7 +10,7 @@ use crate::{Error, ModelError, Pipeline, Stage};
 
 use super::metrics::EngineMetrics;
 use super::prepare::panic_message;
-use super::queue::{Job, Queue, Taken};
+use super::queue::{Batch, Queue};
 
 /// The runner threads of one engine.
 pub(super) struct Runners<P: Pipeline> {
@@ -56,52 +56,57 @@ struct Runner<P: Pipeline> {
 }
 
 impl<P: Pipeline> Runner<P> {
+    /// Runs batches until the queue is closed and empty.
+    ///
+    /// A panic of the model is caught where it happens. One from elsewhere (features that panic when they are dropped)
+    /// ends this runner's turn: its items are answered with an error, and the runner begins anew.
     fn run(&self) {
-        while let Some(Taken { batch, expired, abandoned }) = self.queue.take() {
-            self.metrics.abandoned(abandoned);
-            for job in expired {
-                job.ticket.answer(Err(Error::DeadlineExceeded), job.enqueued.elapsed(), Duration::ZERO);
-            }
-            if !batch.is_empty() {
-                self.run_batch(batch);
-            }
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run_batches())) {
+            self.metrics.runner_replaced();
+            tracing::error!(reason = panic_message(&*panic), "a runner died and was replaced");
         }
     }
 
-    fn run_batch(&self, batch: Vec<Job<P>>) {
-        let started = Instant::now();
-        let longest = batch.iter().map(|job| job.cost).max().unwrap_or(1);
-        let cost: usize = batch.iter().map(|job| job.cost).sum();
-        let count = batch.len();
-        self.metrics.batch(count, cost, longest * count);
+    fn run_batches(&self) {
+        while let Some(batch) = self.queue.take() {
+            self.run_batch(batch);
+        }
+    }
 
-        let mut features = Vec::with_capacity(count);
-        let mut waits = Vec::with_capacity(count);
-        for job in batch {
+    fn run_batch(&self, batch: Batch<P>) {
+        let started = Instant::now();
+        let Batch { width, cost, padded_cost, .. } = batch;
+        let mut working = Working { queue: &self.queue, width, cost, padded_cost, time: None };
+        self.metrics.batch(&batch, started);
+
+        let mut features = Vec::with_capacity(batch.jobs.len());
+        let mut waits = Vec::with_capacity(batch.jobs.len());
+        for job in batch.jobs {
             features.push(job.features);
             waits.push((job.ticket, started.duration_since(job.enqueued)));
         }
-        let results = Width::Narrow.grant(|| self.predict(&features));
+        let (results, in_one_run) = width.grant(|| self.predict(&features));
         let predicted = started.elapsed();
-        self.queue.observe(predicted, count);
+        working.time = in_one_run.then_some(predicted);
+        drop(working);
         for ((ticket, queued), result) in waits.into_iter().zip(results) {
             ticket.answer(result, queued, predicted);
         }
     }
 
-    /// Predicts a batch; one that fails is split until the guilty item is alone.
-    fn predict(&self, features: &[P::Features]) -> Vec<Result<P::Prediction, Error>> {
+    /// Predicts a batch; one that fails is split until the guilty item is alone. Also says whether one run was enough.
+    fn predict(&self, features: &[P::Features]) -> (Vec<Result<P::Prediction, Error>>, bool) {
         match self.try_predict(features) {
-            Ok(predictions) => predictions.into_iter().map(Ok).collect(),
+            Ok(predictions) => (predictions.into_iter().map(Ok).collect(), true),
             Err(error) if features.len() == 1 => {
                 tracing::warn!(%error, "the model failed on an item");
-                vec![Err(error)]
+                (vec![Err(error)], false)
             }
             Err(_) => {
                 let (first, second) = features.split_at(features.len() / 2);
-                let mut results = self.predict(first);
-                results.extend(self.predict(second));
-                results
+                let (mut results, _) = self.predict(first);
+                results.extend(self.predict(second).0);
+                (results, false)
             }
         }
     }
@@ -116,5 +121,20 @@ impl<P: Pipeline> Runner<P> {
             return Err(Error::ModelFailed { reason: format!("{got} predictions for {asked} items") });
         }
         Ok(predictions)
+    }
+}
+
+/// Tells the queue that the runner is free again, also when it panics.
+struct Working<'a, P: Pipeline> {
+    queue: &'a Queue<P>,
+    width: Width,
+    cost: usize,
+    padded_cost: usize,
+    time: Option<Duration>,
+}
+
+impl<P: Pipeline> Drop for Working<'_, P> {
+    fn drop(&mut self) {
+        self.queue.done(self.width, self.cost, self.padded_cost, self.time);
     }
 }

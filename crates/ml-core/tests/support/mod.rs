@@ -4,8 +4,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ml_core::{Engine, EngineBuilder, Facts, Key, ModelError, Pipeline, Rejection, ThreadPlan, ThreadWishes};
+
+/// Far longer than any test takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What an item is to do on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,6 +28,21 @@ pub enum Item {
     Panics(&'static str),
     /// Make every batch that it is in fail.
     Guilty,
+    /// Panic where the runner is done with it.
+    Bomb(i64),
+}
+
+/// An item as the model eats it.
+pub struct Prepared(Item);
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if matches!(self.0, Item::Bomb(_))
+            && std::thread::current().name().is_some_and(|name| name.starts_with("runner"))
+        {
+            panic!("scripted panic in the runner");
+        }
+    }
 }
 
 /// Counts what reaches the model, and runs a batch only when the gate lets it.
@@ -80,7 +99,7 @@ impl Scripted {
 
 impl Pipeline for Scripted {
     type Input = Item;
-    type Features = Item;
+    type Features = Prepared;
     type Prediction = Item;
     type Output = i64;
 
@@ -96,30 +115,33 @@ impl Pipeline for Scripted {
         }
     }
 
-    fn clean(&self, item: Item, facts: &Facts) -> Result<Item, Rejection> {
+    fn clean(&self, item: Item, facts: &Facts) -> Result<Prepared, Rejection> {
         self.stage("clean", &item);
         let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
         self.cleaned_on.lock().expect("no test panics here").push(thread);
         match item {
             Item::Unclean => Err(Rejection::new("item", "clean")),
             Item::WithFact(number, source, id) => {
-                Ok(Item::Good(number + facts.get::<i64>(&Key::new(source, id)).copied().unwrap_or(-1000)))
+                let fact = facts.get::<i64>(&Key::new(source, id)).copied().unwrap_or(-1000);
+                Ok(Prepared(Item::Good(number + fact)))
             }
-            item => Ok(item),
+            item => Ok(Prepared(item)),
         }
     }
 
-    fn predict_batch(&self, batch: &[Item]) -> Result<Vec<Item>, ModelError> {
+    fn predict_batch(&self, batch: &[Prepared]) -> Result<Vec<Item>, ModelError> {
+        let batch: Vec<Item> = batch.iter().map(|prepared| prepared.0.clone()).collect();
         if let Some(gate) = &self.gate {
-            gate.arrived.send(batch.to_vec()).map_err(ModelError::new)?;
-            gate.pass.lock().expect("no test panics here").recv().map_err(ModelError::new)?;
+            gate.arrived.send(batch.clone()).map_err(ModelError::new)?;
+            // A test that failed lets nothing pass any more; its runner must end all the same.
+            gate.pass.lock().expect("no test panics here").recv_timeout(PATIENCE).map_err(ModelError::new)?;
         }
         batch.iter().for_each(|item| self.stage("predict", item));
         if batch.contains(&Item::Guilty) {
             return Err(ModelError::new("there is a guilty item in the batch"));
         }
         self.computed.fetch_add(batch.len(), Ordering::SeqCst);
-        Ok(if self.forget_predictions { Vec::new() } else { batch.to_vec() })
+        Ok(if self.forget_predictions { Vec::new() } else { batch })
     }
 
     fn format(&self, item: Item) -> i64 {
@@ -131,7 +153,7 @@ impl Pipeline for Scripted {
         }
     }
 
-    fn cost(&self, item: &Item) -> usize {
-        if let Item::Heavy(cost) = item { *cost } else { 1 }
+    fn cost(&self, prepared: &Prepared) -> usize {
+        if let Item::Heavy(cost) = &prepared.0 { *cost } else { 1 }
     }
 }

@@ -1,0 +1,170 @@
+//! How long a run of the model takes, learned from the runs themselves: a line of time against cost.
+//!
+//! `time = fixed + per_cost × cost`, fitted by least squares in which each run makes all earlier ones weigh a
+//! little less (recursive least squares with exponential forgetting; Haykin, "Adaptive Filter Theory").
+
+use std::time::Duration;
+
+/// Each run makes the earlier ones weigh this much less, so that the last hundred or so decide.
+const MEMORY: f64 = 63.0 / 64.0;
+
+/// Fewer runs than this say nothing yet.
+const RUNS_MIN: f64 = 3.5;
+
+/// A run that took this many times as long as foreseen was disturbed, and counts as if it took only that long.
+const DISTURBED: f64 = 4.0;
+
+/// Costs that spread less than this share of their mean do not tell the fixed part from the part per cost.
+const SPREAD_MIN: f64 = 0.02;
+
+/// Where the costs do not tell, this share of the time is taken to be fixed: enough to make the engine try a batch.
+const FIXED_SHARE_PRIOR: f64 = 0.5;
+
+/// A batch grows while its fixed part is more than this share of its time.
+///
+/// Beyond it, growing gains less than this share of throughput and costs every item in the batch its latency.
+const FIXED_SHARE_MIN: f64 = 1.0 / 32.0;
+
+/// The time of a run, in seconds, as a line over its cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Line {
+    pub fixed: f64,
+    pub per_cost: f64,
+}
+
+impl Line {
+    /// What is assumed of a model that has not run yet, in no particular unit: a quarter of the time of an item that
+    /// weighs `cost` is fixed. all-MiniLM-L6-v2 has 25 % at 27 tokens.
+    pub fn assumed(cost: usize) -> Self {
+        Self { fixed: cost as f64 / 3.0, per_cost: 1.0 }
+    }
+
+    /// Returns the time of a run of this cost.
+    pub fn time(&self, cost: usize) -> f64 {
+        self.fixed + self.per_cost * cost as f64
+    }
+
+    /// Returns the cost beyond which a batch gains next to nothing by growing.
+    pub fn budget(&self) -> f64 {
+        self.fixed * (1.0 / FIXED_SHARE_MIN - 1.0) / self.per_cost
+    }
+}
+
+/// Learns the line of one model at one width.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pace {
+    runs: f64,
+    cost: f64,
+    time: f64,
+    cost_cost: f64,
+    cost_time: f64,
+}
+
+impl Pace {
+    /// Learns from a run of `cost` that took `time`.
+    pub fn observe(&mut self, cost: usize, time: Duration) {
+        let (cost, mut time) = (cost as f64, time.as_secs_f64());
+        if let Some(line) = self.line() {
+            time = time.min(DISTURBED * (line.fixed + line.per_cost * cost));
+        }
+        for (sum, seen) in [
+            (&mut self.runs, 1.0),
+            (&mut self.cost, cost),
+            (&mut self.time, time),
+            (&mut self.cost_cost, cost * cost),
+            (&mut self.cost_time, cost * time),
+        ] {
+            *sum = *sum * MEMORY + seen;
+        }
+    }
+
+    /// Returns the line, or `None` before enough runs were seen.
+    pub fn line(&self) -> Option<Line> {
+        if self.runs < RUNS_MIN {
+            return None;
+        }
+        let (cost, time) = (self.cost / self.runs, self.time / self.runs);
+        let variance = self.cost_cost / self.runs - cost * cost;
+        if variance <= (SPREAD_MIN * cost).powi(2) {
+            let fixed = time * FIXED_SHARE_PRIOR;
+            return Some(Line { fixed, per_cost: (time - fixed) / cost });
+        }
+        let per_cost = (self.cost_time / self.runs - cost * time) / variance;
+        let fixed = time - per_cost * cost;
+        Some(if per_cost <= 0.0 {
+            // Larger runs were no slower; a slope of nearly nothing keeps the budget finite.
+            Line { fixed: time, per_cost: time * 1e-6 / cost }
+        } else if fixed < 0.0 {
+            Line { fixed: 0.0, per_cost: self.cost_time / self.cost_cost }
+        } else {
+            Line { fixed, per_cost }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learned(runs: impl IntoIterator<Item = (usize, f64)>) -> Option<Line> {
+        let mut pace = Pace::default();
+        for (cost, ms) in runs {
+            pace.observe(cost, Duration::from_secs_f64(ms / 1e3));
+        }
+        pace.line()
+    }
+
+    fn close(found: f64, expected: f64) -> bool {
+        (found - expected).abs() <= expected.abs() * 1e-6 + 1e-12
+    }
+
+    /// all-MiniLM-L6-v2 on one thread: 2 ms and 0.22 ms a token.
+    fn minilm(cost: usize) -> f64 {
+        2.0 + 0.22 * cost as f64
+    }
+
+    #[test]
+    fn the_line_is_found_and_its_budget_follows() {
+        let line = learned((1..50).map(|run| (run * 7 % 200, minilm(run * 7 % 200)))).unwrap();
+        assert!(close(line.fixed, 2e-3) && close(line.per_cost, 0.22e-3), "{line:?}");
+        assert!(close(line.budget(), 31.0 * 2.0 / 0.22));
+        assert!(close(line.time(100), 24e-3));
+    }
+
+    #[test]
+    fn nothing_is_known_before_a_few_runs() {
+        assert_eq!(learned([(1, 1.0), (2, 2.0), (3, 3.0)]), None);
+        assert!(learned([(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]).is_some());
+    }
+
+    #[test]
+    fn runs_of_one_cost_leave_room_to_try_others() {
+        let line = learned((0..20).map(|_| (1, 1.0))).unwrap();
+        assert!(close(line.fixed, 0.5e-3) && close(line.per_cost, 0.5e-3), "{line:?}");
+    }
+
+    #[test]
+    fn a_line_never_falls_and_never_starts_below_nothing() {
+        let falling = learned((1..50).map(|run| (run, 100.0 - run as f64))).unwrap();
+        assert!(falling.per_cost > 0.0 && falling.budget().is_finite(), "{falling:?}");
+        let steep = learned((1..50).map(|run| (run, (run * run) as f64))).unwrap();
+        assert!(steep.fixed == 0.0 && steep.per_cost > 0.0, "{steep:?}");
+    }
+
+    #[test]
+    fn one_disturbed_run_does_not_bend_the_line() {
+        let usual = (1..=100).map(|run| (run * 37 % 250 + 1, minilm(run * 37 % 250 + 1)));
+        let line = learned(usual.chain([(20, 60_000.0)])).unwrap();
+        assert!((line.time(100) / 24e-3 - 1.0).abs() < 0.05, "{line:?}");
+    }
+
+    #[test]
+    fn a_machine_that_slows_down_is_followed() {
+        let runs = (0..1000_usize).map(|run| {
+            let cost = run * 37 % 250 + 1;
+            (cost, minilm(cost) * if run < 500 { 1.0 } else { 2.0 })
+        });
+        let line = learned(runs).unwrap();
+        assert!((line.time(100) / 48e-3 - 1.0).abs() < 0.01, "{line:?}");
+    }
+}

@@ -1,0 +1,150 @@
+//! Equal items are computed once: those in flight follow the first of them, those answered lately are in the cache.
+//!
+//! Keys are whole inputs, compared with `Eq`: a hash only finds the place to compare at. Nothing is shared between
+//! engines, so neither is it between models or their versions.
+
+use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::{Error, Pipeline};
+
+use super::cache::Cache;
+use super::metrics::EngineMetrics;
+use super::waiting::Priority;
+
+/// More locks than threads that could want one at once.
+const SHARDS: usize = 32;
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// What the first of equal items leaves for the others; there is no channel until somebody follows.
+type Flight<T> = Option<watch::Sender<Option<Result<T>>>>;
+
+type Shard<P> = HashMap<Key<<P as Pipeline>::Input>, Flight<<P as Pipeline>::Output>>;
+
+/// An input, and how urgent its call is: somebody who waits must not follow somebody who does not.
+type Key<T> = (Arc<T>, Priority);
+
+/// The items of one engine that are in flight, and the answers that it remembers.
+pub(super) struct Sharing<P: Pipeline> {
+    shards: Vec<Mutex<Shard<P>>>,
+    hasher: RandomState,
+    cache: Option<Cache<P>>,
+    metrics: EngineMetrics,
+}
+
+/// What an item of a call is to do.
+pub(super) enum Role<P: Pipeline> {
+    /// The answer is known.
+    Known(P::Output),
+    /// Be computed, and tell those that follow.
+    Lead(P::Input, Lead<P>),
+    /// Wait for the answer of an equal item; the input is needed again should that one give up.
+    Follow(P::Input, Follower<P::Output>),
+}
+
+impl<P: Pipeline> Sharing<P> {
+    pub fn new(cache: Option<Cache<P>>, metrics: EngineMetrics) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, hasher: RandomState::new(), cache, metrics }
+    }
+
+    fn shard(&self, key: &Key<P::Input>) -> MutexGuard<'_, Shard<P>> {
+        // The map inside takes other bits of another hash.
+        let index = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells an item whether its answer is known, on its way, or up to it.
+    pub fn join(self: &Arc<Self>, input: P::Input, priority: Priority) -> Role<P> {
+        if let Some(cache) = &self.cache {
+            let known = cache.get(&input);
+            self.metrics.cache(known.is_some());
+            if let Some(output) = known {
+                return Role::Known(output);
+            }
+        }
+        let key = (Arc::new(input.clone()), priority);
+        let mut shard = self.shard(&key);
+        match shard.entry(key) {
+            Entry::Occupied(mut flight) => {
+                let sender = flight.get_mut().get_or_insert_with(|| watch::channel(None).0);
+                let follower = Follower(sender.subscribe());
+                drop(shard);
+                self.metrics.coalesced(1);
+                Role::Follow(input, follower)
+            }
+            Entry::Vacant(place) => {
+                let lead = Lead { sharing: Arc::clone(self), key: place.key().clone(), over: false };
+                place.insert(None);
+                Role::Lead(input, lead)
+            }
+        }
+    }
+}
+
+/// The duty to tell the followers. Dropped without an answer (the caller left), it frees one of them to lead.
+pub(super) struct Lead<P: Pipeline> {
+    sharing: Arc<Sharing<P>>,
+    key: Key<P::Input>,
+    /// Once over, an equal item may have begun a flight of its own under the same key.
+    over: bool,
+}
+
+impl<P: Pipeline> Lead<P> {
+    /// Passes the result on to the followers and the cache.
+    ///
+    /// A result that says something about this call rather than about the item is not passed on.
+    pub fn answered(mut self, result: &Result<P::Output>) {
+        if let (Some(cache), Ok(output)) = (&self.sharing.cache, result) {
+            cache.insert(&self.key.0, output.clone());
+        }
+        let flight = self.end();
+        if let Some(followers) = flight.filter(|_| is_of_the_item(result)) {
+            // That nobody waits any more is no error.
+            drop(followers.send(Some(result.clone())));
+        }
+    }
+
+    fn end(&mut self) -> Flight<P::Output> {
+        if std::mem::replace(&mut self.over, true) {
+            return None;
+        }
+        self.sharing.shard(&self.key).remove(&self.key).flatten()
+    }
+}
+
+impl<P: Pipeline> Drop for Lead<P> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Whether an equal item in another call would get the same result.
+fn is_of_the_item<T>(result: &Result<T>) -> bool {
+    match result {
+        Ok(_)
+        | Err(
+            Error::Rejected(_)
+            | Error::LookupFailed { .. }
+            | Error::ModelFailed { .. }
+            | Error::Panicked { .. }
+            | Error::ShuttingDown,
+        ) => true,
+        Err(Error::Overloaded { .. } | Error::CallTooLarge { .. } | Error::DeadlineExceeded) => false,
+    }
+}
+
+/// Waits for the answer of an equal item.
+pub(super) struct Follower<T>(watch::Receiver<Option<Result<T>>>);
+
+impl<T: Clone> Follower<T> {
+    /// Returns the answer; `None` when the one that was followed gave up.
+    pub async fn answer(mut self) -> Option<Result<T>> {
+        self.0.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone())
+    }
+}
