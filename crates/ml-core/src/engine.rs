@@ -46,6 +46,8 @@ pub struct CallOptions {
     pub when_full: WhenFull,
     /// Whether somebody waits for the answer.
     pub priority: Priority,
+    /// Whether the items are computed whatever is remembered or in flight, as a check of the model wants it.
+    pub fresh: bool,
 }
 
 /// What a call does when the queue has no room for its items.
@@ -156,8 +158,8 @@ impl<P: Pipeline> Engine<P> {
         self.inner.metrics.received(index_of.len(), distinct.len());
 
         let outputs = match &self.inner.sharing {
-            Some(sharing) => self.share(sharing, distinct, options, &mut timings).await,
-            None => self.compute(distinct, options, &mut timings).await,
+            Some(sharing) if !options.fresh => self.share(sharing, distinct, options, &mut timings).await,
+            _ => self.compute(distinct, options, &mut timings).await,
         };
         self.inner.metrics.answered(&timings, &outputs);
         Answer { results: dedup::spread(outputs, index_of), timings }

@@ -90,6 +90,16 @@ pub enum ApiError {
         /// What the caller said.
         found: String,
     },
+    /// A header of ours with a value that means nothing.
+    #[error("the header {name} is {:?}; send {wanted}", cut(found))]
+    InvalidHeader {
+        /// The header.
+        name: &'static str,
+        /// Its value.
+        found: String,
+        /// What it takes.
+        wanted: &'static str,
+    },
     /// An item that does not have the form that the model takes: a field is missing, unknown or of the wrong type.
     #[error("{}{reason}", field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default())]
     InvalidItem {
@@ -147,7 +157,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code that the server itself can answer with; those of [`ml_core::Error::CODES`] come on top.
-    pub const CODES: [&'static str; 19] = [
+    pub const CODES: [&'static str; 20] = [
         "empty_body",
         "malformed_json",
         "invalid_utf8",
@@ -160,6 +170,7 @@ impl ApiError {
         "item_too_large",
         "unsupported_media_type",
         "unsupported_encoding",
+        "invalid_header",
         "invalid_item",
         "unknown_model",
         "not_found",
@@ -188,6 +199,7 @@ impl ApiError {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
             }
             Self::UnsupportedEncoding { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding"),
+            Self::InvalidHeader { .. } => (StatusCode::BAD_REQUEST, "invalid_header"),
             Self::InvalidItem { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_item"),
             Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),

@@ -12,6 +12,7 @@ mod served;
 mod server;
 mod shutdown;
 mod state;
+mod wishes;
 
 pub use config::Config;
 pub use error::{ApiError, ErrorBody};

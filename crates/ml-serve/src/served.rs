@@ -1,6 +1,7 @@
 //! A model as the routes see it: raw JSON items in, raw JSON results out, whatever the pipeline's types are.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -92,6 +93,8 @@ impl<P: Pipeline> TypedModel<P> {
             return Ok(());
         }
         let Some(example) = self.engine.pipeline().example() else { return Ok(()) };
+        // A remembered answer would prove nothing.
+        let options = CallOptions { fresh: true, ..options };
         let answer = self.engine.call(vec![example], options).await;
         match answer.results.into_iter().next() {
             Some(Ok(_)) => {
@@ -164,6 +167,27 @@ fn extract<T: DeserializeOwned>(json: &str) -> Result<T, ApiError> {
 
 fn respond<T: Serialize>(result: Result<T, ApiError>) -> ItemResult {
     to_raw_value(&result?).map_err(|error| ApiError::Unwritable { reason: error.to_string() })
+}
+
+/// Returns how many bytes an output has as JSON: what it occupies in memory is of that order.
+pub(crate) fn written_bytes<T: Serialize>(output: &T) -> usize {
+    let mut counter = ByteCounter(0);
+    // An output that cannot be written is as large as what could be.
+    drop(serde_json::to_writer(&mut counter, output));
+    size_of::<T>() + counter.0
+}
+
+struct ByteCounter(usize);
+
+impl io::Write for ByteCounter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Options for a call that must be answered within `timeout`.

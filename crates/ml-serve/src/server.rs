@@ -14,8 +14,8 @@ use actix_web::rt::time::timeout;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use ml_core::{
-    EngineBuilder, LoadError, Metrics, Model, ModelOptions, Pipeline, RuntimeChoice, ThreadPlan,
-    ThreadWishes, WhenFull,
+    CacheOptions, EngineBuilder, LoadError, Metrics, Model, ModelOptions, Pipeline, RuntimeChoice,
+    ThreadPlan, ThreadWishes, WhenFull,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +25,7 @@ use crate::metrics::HttpMetrics;
 use crate::onnx::{self, OnnxPipeline};
 use crate::served::{ModelInfo, TypedModel, within};
 use crate::state::{self, Limits, State};
-use crate::{ApiError, logs, request, routes, shutdown};
+use crate::{ApiError, logs, request, routes, served, shutdown};
 
 /// The time that the first prediction of a model may take.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -216,7 +216,13 @@ impl Server {
             .threads(self.threads)
             .batch_items_max(self.config.batch_items_max)
             .queue_items_max(self.config.queue_items_max)
+            .queue_bytes_max(self.config.queue_bytes_max)
+            .queue_wait_max(self.config.queue_wait_max)
             .metrics(&self.metrics, name);
+        if self.config.cache_bytes_max > 0 {
+            let (bytes_max, time_to_live) = (self.config.cache_bytes_max, self.config.cache_time_to_live);
+            builder = builder.cache(CacheOptions { bytes_max, time_to_live }, served::written_bytes);
+        }
         if let Some(pool) = &self.preprocess {
             builder = builder.preprocess_pool(Arc::clone(pool));
         }
@@ -292,6 +298,8 @@ async fn serve(config: &Config, http_threads: usize, state: &Data<State>) -> Res
     let server = HttpServer::new(application)
         .workers(http_threads)
         .keep_alive(config.keep_alive)
+        // A caller that closes its end has left, as far as can be known: what it asked for is not computed.
+        .h1_allow_half_closed(false)
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(LINGER_TIMEOUT)
         .shutdown_timeout(config.drain_timeout.as_secs() + 1)

@@ -100,6 +100,10 @@ fn every_key_reaches_its_own_field() {
         onnxruntime_path = "lib/libonnxruntime.so"
         batch_items_max = 6
         queue_items_max = 0x10
+        queue_bytes_max = "14KiB"
+        queue_wait_max_ms = 15
+        cache_bytes_max = "16KiB"
+        cache_ttl_ms = 17
         body_bytes_max = "7KiB"
         item_bytes_max = 8_000
         call_items_max = 9
@@ -129,6 +133,10 @@ fn every_key_reaches_its_own_field() {
         onnxruntime_path: Some("lib/libonnxruntime.so".into()),
         batch_items_max: 6,
         queue_items_max: 16,
+        queue_bytes_max: 14 * 1024,
+        queue_wait_max: Duration::from_millis(15),
+        cache_bytes_max: 16 * 1024,
+        cache_time_to_live: Duration::from_millis(17),
         body_bytes_max: 7 * 1024,
         item_bytes_max: 8000,
         call_items_max: 9,

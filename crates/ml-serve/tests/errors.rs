@@ -25,6 +25,11 @@ fn refusals() -> Vec<ApiError> {
         ApiError::ItemTooLarge { bytes: 1_000_000, limit_bytes: 262_144 },
         ApiError::UnsupportedMediaType { found: text("text/plain"), wanted: "one item as application/json" },
         ApiError::UnsupportedEncoding { found: text("gzip") },
+        ApiError::InvalidHeader {
+            name: "x-request-timeout-ms",
+            found: text("soon"),
+            wanted: "whole milliseconds, 1 or more",
+        },
         ApiError::InvalidItem {
             field: Some(text("text")),
             reason: text("invalid type: integer, expected a string"),

@@ -30,7 +30,7 @@ pub(super) struct Claims {
 impl Claims {
     /// Returns the claim of the next item: the units are shared out so that they add up.
     pub fn next(&mut self) -> Claim {
-        let units = if self.items == 0 { 0 } else { self.units / self.items };
+        let units = self.units.checked_div(self.items).unwrap_or(0);
         self.items = self.items.saturating_sub(1);
         self.units -= units;
         Claim { units, priority: self.priority }

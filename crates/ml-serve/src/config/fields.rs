@@ -31,6 +31,14 @@ pub struct Config {
     pub batch_items_max: usize,
     /// Most items that wait for one model; more are refused.
     pub queue_items_max: usize,
+    /// Most bytes of inputs that wait for one model; more are refused.
+    pub queue_bytes_max: usize,
+    /// Longest estimated wait for one model; a call that would wait longer is refused.
+    pub queue_wait_max: Duration,
+    /// Bytes of answers that are remembered for each model; 0 is none.
+    pub cache_bytes_max: usize,
+    /// Time that a remembered answer is good for.
+    pub cache_time_to_live: Duration,
     /// Largest request body.
     pub body_bytes_max: usize,
     /// Largest single item of a batch.
@@ -107,6 +115,10 @@ impl Config {
             onnxruntime_path: None,
             batch_items_max: 0,
             queue_items_max: 0,
+            queue_bytes_max: 0,
+            queue_wait_max: Duration::ZERO,
+            cache_bytes_max: 0,
+            cache_time_to_live: Duration::ZERO,
             body_bytes_max: 0,
             item_bytes_max: 0,
             call_items_max: 0,

@@ -76,13 +76,46 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "batch_items_max",
-        help: "most items in one model run",
-        kind: items(16, 4096, |config, count| config.batch_items_max = count),
+        help: "most items in one model run (what pays is learned)",
+        kind: items(64, 4096, |config, count| config.batch_items_max = count),
     },
     Setting {
         key: "queue_items_max",
         help: "most items waiting for one model; more are refused",
         kind: items(4096, 1_000_000, |config, count| config.queue_items_max = count),
+    },
+    Setting {
+        key: "queue_bytes_max",
+        help: "most bytes of inputs waiting for one model",
+        kind: Kind::Bytes {
+            default: 256 * MIB,
+            range: KIB..=64 * GIB,
+            set: |config, bytes| config.queue_bytes_max = bytes,
+        },
+    },
+    Setting {
+        key: "queue_wait_max_ms",
+        help: "longest estimated wait; longer is refused",
+        kind: time(10_000, 1, |config, ms| config.queue_wait_max = millis(ms)),
+    },
+    Setting {
+        key: "cache_bytes_max",
+        help: "answers remembered per model (0: none)",
+        kind: Kind::Bytes {
+            default: 0,
+            range: 0..=64 * GIB,
+            set: |config, bytes| config.cache_bytes_max = bytes,
+        },
+    },
+    Setting {
+        key: "cache_ttl_ms",
+        help: "time that a remembered answer is good for",
+        kind: Kind::Whole {
+            unit: "ms",
+            default: HOUR_MS,
+            range: 1..=24 * 365 * HOUR_MS,
+            set: |config, ms| config.cache_time_to_live = millis(ms),
+        },
     },
     Setting {
         key: "body_bytes_max",

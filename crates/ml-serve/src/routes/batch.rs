@@ -3,6 +3,7 @@
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use ml_core::Priority;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -12,6 +13,7 @@ use crate::body::{self, Media};
 use crate::error::ErrorBody;
 use crate::served::{Item, ItemResult};
 use crate::state::{Limits, State};
+use crate::wishes::Wishes;
 
 const WANTED: &str = "a JSON array of items as application/json, or one item a line as application/x-ndjson";
 
@@ -23,12 +25,15 @@ pub(super) async fn predict_batch(
 ) -> Result<HttpResponse, ApiError> {
     let model = state.model(&name)?.clone();
     let limits = state.limits;
-    if body::media(&request, WANTED)? == Media::NdJson {
-        return Ok(ndjson::predict_stream(model.served, payload, limits));
+    let media = body::media(&request, WANTED)?;
+    // Many items are work, not somebody who waits: unless told otherwise, single items go before them.
+    let wishes = Wishes::read(&request, limits.request_timeout, Priority::Bulk)?;
+    if media == Media::NdJson {
+        return Ok(ndjson::predict_stream(model.served, payload, limits, wishes.priority));
     }
     let body = body::read(&request, payload, limits.body(), WANTED).await?;
     let items = items(body::text(&body)?, limits)?;
-    let reply = predict::call(&*model.served, items, limits).await?;
+    let reply = predict::call(&*model.served, items, wishes).await?;
     if let Some(refusal) = refusal_of_all(&reply.results) {
         return Err(refusal.clone());
     }

@@ -10,7 +10,7 @@ use actix_web::HttpResponse;
 use actix_web::rt::time::timeout;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::stream::{self, Stream, StreamExt};
-use ml_core::WhenFull;
+use ml_core::{CallOptions, Priority, WhenFull};
 
 use super::batch::{Written, sized};
 use crate::ApiError;
@@ -25,12 +25,17 @@ const WINDOW_ITEMS: usize = 256;
 const WINDOWS_AHEAD: usize = 2;
 
 /// Answers a stream of lines.
-pub(super) fn predict_stream(served: Arc<dyn Served>, payload: Payload, limits: Limits) -> HttpResponse {
+pub(super) fn predict_stream(
+    served: Arc<dyn Served>,
+    payload: Payload,
+    limits: Limits,
+    priority: Priority,
+) -> HttpResponse {
     let reader = Reader { payload, limits, unread: BytesMut::new(), skipped: 0, ended: false };
     let answered = windows(reader)
         .map(move |window| {
             let served = Arc::clone(&served);
-            async move { Ok::<_, actix_web::Error>(answer(&*served, window, limits).await) }
+            async move { Ok::<_, actix_web::Error>(answer(&*served, window, limits, priority).await) }
         })
         .buffered(WINDOWS_AHEAD);
     HttpResponse::Ok().content_type("application/x-ndjson").streaming(answered)
@@ -39,12 +44,13 @@ pub(super) fn predict_stream(served: Arc<dyn Served>, payload: Payload, limits: 
 /// A line, or why it cannot be an item.
 type Line = Result<Bytes, ApiError>;
 
-async fn answer(served: &dyn Served, window: Vec<Line>, limits: Limits) -> Bytes {
+async fn answer(served: &dyn Served, window: Vec<Line>, limits: Limits, priority: Priority) -> Bytes {
     let items = window.iter().map(|line| match line {
         Ok(line) => body::text(line).and_then(|line| sized(line, limits)),
         Err(error) => Err(error.clone()),
     });
-    let reply = served.call(items.collect(), within(limits.request_timeout, WhenFull::Wait)).await;
+    let options = CallOptions { priority, ..within(limits.request_timeout, WhenFull::Wait) };
+    let reply = served.call(items.collect(), options).await;
     let mut text = Vec::with_capacity(64 * reply.results.len());
     for result in &reply.results {
         write_line(&mut text, result);

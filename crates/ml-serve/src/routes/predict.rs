@@ -1,14 +1,18 @@
 //! One item in, its output out.
 
+use std::time::Instant;
+
 use actix_web::http::header::ContentType;
+use actix_web::rt::time::timeout;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use ml_core::WhenFull;
+use ml_core::{Priority, WhenFull};
 
 use crate::ApiError;
 use crate::body::{self, BodyLimits, Media};
-use crate::served::{Item, Reply, Served, within};
+use crate::served::{Item, Reply, Served};
 use crate::state::{Limits, State};
+use crate::wishes::Wishes;
 
 const WANTED: &str = "one item as application/json";
 
@@ -24,12 +28,13 @@ pub(super) async fn predict(
         return Err(ApiError::UnsupportedMediaType { found, wanted: WANTED });
     }
     let limits = state.limits;
+    let wishes = Wishes::read(&request, limits.request_timeout, Priority::Interactive)?;
     let body = body::read(&request, payload, limits.body(), WANTED).await?;
     let item = body::text(&body)?;
     if item.len() > limits.item_bytes_max {
         return Err(ApiError::ItemTooLarge { bytes: item.len(), limit_bytes: limits.item_bytes_max });
     }
-    let mut reply = call(&*model.served, vec![Ok(item)], limits).await?;
+    let mut reply = call(&*model.served, vec![Ok(item)], wishes).await?;
     let output = reply.results.pop().unwrap_or(Err(ApiError::Engine(ml_core::Error::ShuttingDown)))?;
     let mut response =
         HttpResponse::Ok().content_type(ContentType::json()).body(String::from(Box::<str>::from(output)));
@@ -41,10 +46,11 @@ pub(super) async fn predict(
 pub(super) async fn call(
     served: &dyn Served,
     items: Vec<Item<'_>>,
-    limits: Limits,
+    wishes: Wishes,
 ) -> Result<Reply, ApiError> {
-    let calling = served.call(items, within(limits.request_timeout, WhenFull::Refuse));
-    let reply = actix_web::rt::time::timeout(limits.request_timeout, calling).await;
+    let calling = served.call(items, wishes.options(WhenFull::Refuse));
+    let Some(deadline) = wishes.deadline else { return Ok(calling.await) };
+    let reply = timeout(deadline.saturating_duration_since(Instant::now()), calling).await;
     reply.map_err(|_| ApiError::Engine(ml_core::Error::DeadlineExceeded))
 }
 

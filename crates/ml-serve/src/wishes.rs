@@ -1,0 +1,56 @@
+//! What a caller may ask of a call, in its headers: to be answered in time, and to go before others or after them.
+
+use std::time::{Duration, Instant};
+
+use actix_web::HttpRequest;
+use ml_core::{CallOptions, Priority, WhenFull};
+
+use crate::ApiError;
+
+/// The time in which the caller wants its answer, in milliseconds; the server's own limit holds as well.
+pub(crate) const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
+
+/// Whether somebody waits for the answer: `interactive` or `bulk`.
+pub(crate) const PRIORITY_HEADER: &str = "x-request-priority";
+
+/// How a call is to be treated, from the moment that its head was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wishes {
+    pub deadline: Option<Instant>,
+    pub priority: Priority,
+}
+
+impl Wishes {
+    /// Reads the headers; without them a call has the server's time and the route's usual priority.
+    ///
+    /// # Errors
+    /// A value that means nothing is refused rather than guessed at.
+    pub fn read(request: &HttpRequest, timeout_max: Duration, usual: Priority) -> Result<Self, ApiError> {
+        let timeout = header(request, TIMEOUT_HEADER, "whole milliseconds, 1 or more", |value| {
+            value.parse().ok().filter(|ms| *ms > 0).map(Duration::from_millis)
+        })?;
+        let priority = header(request, PRIORITY_HEADER, "interactive or bulk", |value| match value {
+            "interactive" => Some(Priority::Interactive),
+            "bulk" => Some(Priority::Bulk),
+            _ => None,
+        })?;
+        let timeout = timeout.map_or(timeout_max, |timeout| timeout.min(timeout_max));
+        Ok(Self { deadline: Instant::now().checked_add(timeout), priority: priority.unwrap_or(usual) })
+    }
+
+    pub fn options(self, when_full: WhenFull) -> CallOptions {
+        CallOptions { deadline: self.deadline, priority: self.priority, when_full, ..CallOptions::default() }
+    }
+}
+
+fn header<T>(
+    request: &HttpRequest,
+    name: &'static str,
+    wanted: &'static str,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, ApiError> {
+    let Some(value) = request.headers().get(name) else { return Ok(None) };
+    let read = value.to_str().ok().map(str::trim).and_then(read);
+    let found = || String::from_utf8_lossy(value.as_bytes()).into_owned();
+    read.map(Some).ok_or_else(|| ApiError::InvalidHeader { name, found: found(), wanted })
+}
