@@ -121,11 +121,11 @@ impl<P: Pipeline> Preparer<P> {
         let count = items.len();
         let mut done = Vec::with_capacity(count);
         let mut items = items.into_iter();
-        let started = Instant::now();
-        if cost.of(count).is_none() {
-            // Nothing is known yet: the first item tells what the others will cost.
+        while cost.of(count).is_none() && items.len() > 0 {
+            // Too little is known yet: the first items tell what the others will cost.
+            let started = Instant::now();
             done.extend(items.next().map(|item| guarded(stage, || work(item))));
-            cost.observe(started.elapsed(), done.len());
+            cost.observe(started.elapsed(), 1);
         }
         let rest = cost.of(items.len()).unwrap_or_default();
         match self.pool.as_ref().filter(|pool| rest >= pool.hand_over * HAND_OVERS_TO_PAY) {
@@ -195,27 +195,36 @@ pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
 /// The measured cost of one stage of one pipeline, as a moving average in nanoseconds an item.
 #[derive(Default)]
 struct StageCost {
-    /// 0 while nothing was measured.
     nanos_per_item: AtomicU64,
+    observations: AtomicU64,
 }
 
+/// Fewer observations than this may all be of disturbed runs.
+const OBSERVATIONS_MIN: u64 = 3;
+
 impl StageCost {
-    /// Estimates the work of `items` items; `None` while nothing was measured.
+    /// Estimates the work of `items` items; `None` while too little was measured.
     fn of(&self, items: usize) -> Option<Duration> {
-        match self.nanos_per_item.load(Ordering::Relaxed) {
-            0 => None,
-            nanos => Some(Duration::from_nanos(nanos.saturating_mul(items as u64))),
-        }
+        let nanos = self.nanos_per_item.load(Ordering::Relaxed);
+        (self.observations.load(Ordering::Relaxed) >= OBSERVATIONS_MIN)
+            .then(|| Duration::from_nanos(nanos.saturating_mul(items as u64)))
     }
 
-    /// Learns from `items` items that took `time` on one thread. Each observation weighs an eighth.
+    /// Learns from `items` items that took `time` on one thread.
+    ///
+    /// The first observations count by the least of them, each later one for an eighth and for at most
+    /// twice what is known: a thread that was interrupted at its work says little about the work.
     fn observe(&self, time: Duration, items: usize) {
         if items == 0 {
             return;
         }
         let seen = u64::try_from(time.as_nanos() / items as u128).unwrap_or(u64::MAX).max(1);
         let known = self.nanos_per_item.load(Ordering::Relaxed);
-        let next = if known == 0 { seen } else { (known.saturating_mul(7).saturating_add(seen)) / 8 };
+        let next = match self.observations.fetch_add(1, Ordering::Relaxed) {
+            0 => seen,
+            earlier if earlier < OBSERVATIONS_MIN => known.min(seen),
+            _ => known.saturating_mul(7).saturating_add(seen.min(known.saturating_mul(2))) / 8,
+        };
         self.nanos_per_item.store(next.max(1), Ordering::Relaxed);
     }
 }
