@@ -14,6 +14,7 @@ MODEL_SOURCES = [
     GRAPHS,
     "models/bert.py",
     "models/minilm.py",
+    "models/packed.py",
     "models/sentiment_head.json",
     "models/vader.py",
 ]

@@ -212,14 +212,14 @@ def sentiment_model(weights, config, head, metadata):
     graph = Graph()
     classify(graph, Encoder(graph, weights, config).sentence_embedding(), head)
     outputs = [floats("sentence_embedding", config.hidden_size), floats("probabilities", 2)]
-    return model(graph, "sentiment", outputs, metadata)
+    return model(graph, "sentiment", padded_inputs(), outputs, metadata)
 
 
 def encoder_model(weights, config):
     """The encoder alone."""
     graph = Graph()
     Encoder(graph, weights, config).sentence_embedding()
-    return model(graph, "encoder", [floats("sentence_embedding", config.hidden_size)], {})
+    return model(graph, "encoder", padded_inputs(), [floats("sentence_embedding", config.hidden_size)], {})
 
 
 def floats(name, width):
@@ -227,9 +227,13 @@ def floats(name, width):
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width])
 
 
-def model(graph, name, outputs, metadata):
-    """Wraps a graph of texts up as an ONNX model."""
-    inputs = [helper.make_tensor_value_info(one, TensorProto.INT64, ["batch", "sequence"]) for one in INPUTS]
+def padded_inputs():
+    """The inputs of a padded batch: every text is as long as the longest."""
+    return [helper.make_tensor_value_info(one, TensorProto.INT64, ["batch", "sequence"]) for one in INPUTS]
+
+
+def model(graph, name, inputs, outputs, metadata):
+    """Wraps a graph up as an ONNX model."""
     body = helper.make_graph(graph.nodes, name, inputs, outputs, list(graph.constants.values()))
     wrapped = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     helper.set_model_props(wrapped, metadata)

@@ -1,4 +1,5 @@
-"""Writes the sentiment model: all-MiniLM-L6-v2 with our head, as ONNX, and its tokenizer.
+"""Writes the sentiment model: all-MiniLM-L6-v2 with our head, as ONNX for padded and for packed
+batches, and its tokenizer.
 
     python minilm.py SOURCE_FOLDER OUT_FOLDER
 
@@ -14,6 +15,7 @@ import onnx
 from safetensors.numpy import load_file
 
 import bert
+import packed
 
 MAX_TOKENS = 256  # What the encoder was trained for; its position table goes to 512.
 HEAD = Path(__file__).with_name("sentiment_head.json")
@@ -44,13 +46,15 @@ def metadata(head):
 
 
 def main(source, out):
-    """Writes `model.onnx` and `tokenizer.json`, each under its own name only when it is whole."""
+    """Writes the files, each under its own name only when it is whole."""
     source, out = Path(source), Path(out)
     out.mkdir(parents=True, exist_ok=True)
     head = json.loads(HEAD.read_text("utf-8"))
-    part = out / "model.onnx.part"
-    onnx.save(bert.sentiment_model(*load(source), head, metadata(head)), part)
-    part.rename(out / "model.onnx")
+    weights, config = load(source)
+    for name, form in (("model.onnx", bert), ("model.packed.onnx", packed)):
+        part = out / f"{name}.part"
+        onnx.save(form.sentiment_model(weights, config, head, metadata(head)), part)
+        part.rename(out / name)
     part = out / "tokenizer.json.part"
     part.write_text(tokenizer(source), "utf-8")
     part.rename(out / "tokenizer.json")
