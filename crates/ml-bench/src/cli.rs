@@ -1,4 +1,4 @@
-//! The command line: two commands, their flags, and what the process exits with.
+//! The command line: the commands, their flags, and what the process exits with.
 
 mod flags;
 mod help;
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::eval::{EvalOptions, evaluate};
-use crate::load::{LoadOptions, load};
+use crate::load::{LoadOptions, Pace, sweep};
 
 pub use usage::Usage;
 
@@ -45,11 +45,19 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 enum Command {
     /// Measure accuracy and agreement.
-    Eval(EvalOptions, Option<PathBuf>),
-    /// Measure throughput and latency.
-    Load(LoadOptions, Option<PathBuf>),
+    Eval(EvalOptions, Outputs),
+    /// Measure throughput and latency at one or more loads.
+    Load(LoadOptions, Vec<Pace>, Outputs),
     /// Print a text.
     Print(&'static str),
+}
+
+/// Files into which a report goes besides being printed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Outputs {
+    json: Option<PathBuf>,
+    html: Option<PathBuf>,
+    markdown: Option<PathBuf>,
 }
 
 /// Why a command line could not be carried out.
@@ -77,29 +85,56 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut impl Write) -> Re
             out.write_all(text.as_bytes())?;
             Ok(Exit::Passed)
         }
-        Command::Eval(options, json) => {
+        Command::Eval(options, outputs) => {
             let report = evaluate(&options)?;
-            publish(&report, json.as_deref(), out)?;
-            Ok(if report.verdict.passed() { Exit::Passed } else { Exit::Failed })
+            publish(&report, &outputs, out)?;
+            Ok(Exit::of(report.verdict.passed()))
         }
-        Command::Load(options, json) => {
-            let report = load(&options)?;
-            publish(&report, json.as_deref(), out)?;
-            Ok(if report.answered > 0 { Exit::Passed } else { Exit::Failed })
+        Command::Load(options, paces, outputs) => {
+            let report = sweep(&options, &paces)?;
+            // One run is written as itself, so that its figures stand at the top of the file.
+            match report.runs.as_slice() {
+                [run] => publish(run, &outputs, out)?,
+                _ => publish(&report, &outputs, out)?,
+            }
+            outputs.write_html(|| report.html())?;
+            Ok(Exit::of(report.passed()))
         }
     }
 }
 
+impl Exit {
+    fn of(passed: bool) -> Self {
+        if passed { Self::Passed } else { Self::Failed }
+    }
+}
+
+/// Prints a report, and writes it as JSON where asked for.
 fn publish(
     report: &(impl Serialize + Display),
-    json: Option<&Path>,
+    outputs: &Outputs,
     out: &mut impl Write,
 ) -> Result<(), CliError> {
     write!(out, "{report}")?;
-    if let Some(path) = json {
-        let unwritable = |source| Error::Write { path: path.to_owned(), source };
-        let text = serde_json::to_string_pretty(report).map_err(|error| unwritable(error.into()))?;
-        std::fs::write(path, text + "\n").map_err(unwritable)?;
+    if let Some(path) = &outputs.json {
+        let unwritable = |error: serde_json::Error| Error::Write { path: path.clone(), source: error.into() };
+        let text = serde_json::to_string_pretty(report).map_err(unwritable)?;
+        write_file(path, &(text + "\n"))?;
     }
+    Ok(())
+}
+
+impl Outputs {
+    fn write_html(&self, page: impl FnOnce() -> String) -> Result<(), CliError> {
+        self.html.as_ref().map_or(Ok(()), |path| write_file(path, &page()))
+    }
+
+    fn write_markdown(&self, text: impl FnOnce() -> String) -> Result<(), CliError> {
+        self.markdown.as_ref().map_or(Ok(()), |path| write_file(path, &text()))
+    }
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
+    std::fs::write(path, text).map_err(|source| Error::Write { path: path.to_owned(), source })?;
     Ok(())
 }

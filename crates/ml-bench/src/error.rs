@@ -65,4 +65,44 @@ pub enum Error {
     /// The latency histogram could not be made.
     #[error("latency histogram: {0}")]
     Histogram(#[from] hdrhistogram::CreationError),
+    /// There is no process with this id.
+    #[error("no process {0}, so its memory cannot be read")]
+    NoProcess(u32),
+    /// A server could not be started, or did not answer.
+    #[error("target {name}: {reason}")]
+    Start {
+        /// The target.
+        name: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Nothing to measure is left of what was asked for.
+    #[error("nothing to measure: sessions × threads of every combination are more than the CPUs")]
+    NoCases,
+    /// The echo server could not listen.
+    #[error("cannot listen on port {port}: {source}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file of a comparison cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Plan {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A name that was asked for is none of those that there are.
+    #[error("there is no {what} {name}, only {known}")]
+    NoSuch {
+        /// "target" or "scenario".
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
 }

@@ -67,7 +67,8 @@ async fn send_all(options: &EvalOptions, data: &Dataset, endpoint: &Endpoint) ->
         .buffered(options.clients.get());
     while let Some((lines, answers)) = calls.next().await {
         score.add_batch(lines, answers);
-        progress.show(&format!("{} / {} items", score.items(), data.lines().len()));
+        let (done, all) = (score.items(), data.lines().len());
+        progress.bar(done as f64 / all as f64, &format!("{done} / {all} items"));
     }
     report::EvalReport::new(options, score, started.elapsed())
 }

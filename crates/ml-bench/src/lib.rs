@@ -1,13 +1,13 @@
 //! Measures any model server over HTTP: how fast it answers, and whether its answers are right.
 //!
-//! Two measurements, each a function from its options to a report that prints as a table or as JSON:
+//! Each measurement is a function from its options to a report that prints as a table or as JSON:
 //!
 //! - [`evaluate`](eval::evaluate) sends every item of a file and compares the answers with the truth
 //!   and with those of a reference implementation;
 //! - [`load`](load::load) puts a server under load, closed loop (a fixed number of clients) or open loop
-//!   (a fixed arrival rate), and reports throughput and latency.
+//!   (a fixed arrival rate), and reports throughput and latency; [`sweep`](load::sweep) does so at several loads;
 //!
-//! Both meet a server through a [`Server`], whose [`Target`] says how its requests and answers look, so
+//! They meet a server through a [`Server`], whose [`Target`] says how its requests and answers look, so
 //! that ours and a rival's are measured by the same rule.
 
 pub mod cli;
@@ -16,8 +16,14 @@ mod data;
 mod error;
 pub mod eval;
 mod failure;
+mod grid;
+mod html;
 pub mod load;
+mod memory;
+mod plot;
+mod process;
 mod progress;
+mod random;
 mod server;
 pub mod stats;
 mod table;
@@ -27,6 +33,8 @@ mod template;
 pub use data::{Dataset, Line, Place};
 pub use error::Error;
 pub use failure::{Failure, FailureKind, Failures};
+pub use memory::Memory;
+pub use process::Start;
 pub use server::{Endpoint, Server};
 pub use target::Target;
 pub use template::Template;

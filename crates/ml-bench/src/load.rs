@@ -6,19 +6,24 @@
 
 mod arrivals;
 mod drive;
+mod html;
 mod pacer;
+mod pick;
 mod report;
 mod run;
+mod sweep;
 mod tally;
 mod window;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::{Dataset, Error, Server};
 
 pub use arrivals::Arrivals;
-pub use report::{Latency, LoadReport};
+pub use report::{Accounts, Latency, LatencyIntervals, LoadReport, Point};
+pub use sweep::{SweepReport, sweep};
 pub use tally::{Answered, Tally, Times};
 pub use window::Window;
 
@@ -37,7 +42,19 @@ pub struct LoadOptions {
     pub window: Window,
     /// Threads of the client.
     pub threads: NonZeroUsize,
+    /// The latency up to which an answer counts as goodput.
+    pub goal: Option<Goal>,
+    /// The share of requests that equal one in flight.
+    pub duplicates: f64,
+    /// What decides which requests these are.
+    pub seed: u64,
+    /// The server's process, whose memory is reported.
+    pub pid: Option<u32>,
 }
+
+/// The latency up to which an answer is of use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Goal(pub Duration);
 
 /// When requests are due.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,8 +65,8 @@ pub enum Pace {
     Rate {
         /// Arrivals per second.
         per_second: f64,
-        /// The seed of the arrival process.
-        seed: u64,
+        /// How they follow each other.
+        arrivals: Arrivals,
         /// Requests in flight above which an arrival is counted as not sent.
         max_in_flight: usize,
     },
@@ -67,6 +84,5 @@ pub const MAX_IN_FLIGHT: usize = 10_000;
 /// Requests that fail are no error: they are counted.
 pub fn load(options: &LoadOptions) -> Result<LoadReport, Error> {
     let data = Dataset::read(std::slice::from_ref(&options.data), None)?;
-    let tally = run::run(options, data)?;
-    Ok(LoadReport::new(options, &tally))
+    Ok(LoadReport::new(options, &run::run(options, data)?))
 }

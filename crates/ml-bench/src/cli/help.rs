@@ -3,13 +3,13 @@
 pub(super) const VERSION: &str = concat!("ml-bench ", env!("CARGO_PKG_VERSION"), "\n");
 
 pub(super) const MAIN: &str = "\
-Measures a model server over HTTP.
+Measures a model server over HTTP, and its model without one.
 
 Usage: ml-bench <command> [--flag value]...
 
 Commands:
-  eval   send every item once; compare the answers with the truth and a reference
-  load   send requests for a while; report throughput, latency and errors
+  eval     send every item once; compare the answers with the truth and a reference
+  load     send requests for a while; report throughput, latency and errors
 
 `ml-bench <command> --help` lists the flags. --version prints the version.
 
@@ -51,18 +51,25 @@ Usage: ml-bench load --url URL --model NAME --data FILE [--flag value]...
   --url URL            the server, http://host:port
   --model NAME         the model
   --data FILE          items, one a line: {\"item\": ...}; sent in order, again and again
-  --clients N          closed loop: so many clients, each with one request at a time (32)
-  --rate X             open loop: so many requests a second, with Poisson arrivals; latency runs from the
-                       instant a request was due; above 10000 in flight it is an error, not sent
-  --seed N             the seed of the arrivals (1)
-  --duration-s X       the counted time (20)
+  --clients N[,N...]   closed loop: so many clients, each with one request at a time (32)
+  --rate X             open loop: so many requests a second, all decided before the run; latency runs from
+                       the instant a request was due; above 10000 in flight it is an error, not sent
+  --rates X,X...       the same at several rates, one run after the other
+  --arrivals WORD      poisson: as of many independent users, or fixed: equal gaps (poisson)
+  --duplicates X       the share of requests that equal one that is in flight (0)
+  --seed N             the seed of the arrivals and of the duplicates (1)
+  --duration-s X       the counted time of each run (20)
   --warm-up-s X        the time before it, not counted (3)
+  --goal-ms X          the latency up to which an answer counts as goodput (none)
   --batch N            items in one request; more than 1 go to the batch path (1)
   --timeout-ms N       how long an answer may take (30000)
   --threads N          threads of the client (1); with --rate, more when requests are sent late
+  --pid N              the server's process: its resident memory, with all that it started, is reported
   --target FILE        how requests and answers look, as JSON (ml-serve's); see ml-bench eval --help
   --json FILE          write the report there too
+  --html FILE          write it as a page with plots there too
 
 Requests and latencies are of what was due in the counted time; latencies of what was answered.
-Throughput is what was answered within the counted time. Passes when anything was answered.
+Throughput is what was answered within the counted time. Passes when anything was answered and every
+request that was due is accounted for.
 ";

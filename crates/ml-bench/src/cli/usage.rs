@@ -6,8 +6,11 @@ use super::nearest::nearest;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Usage {
     /// There is no command.
-    #[error("no command given, must be one of eval, load; see ml-bench --help")]
-    NoCommand,
+    #[error("no command given, must be one of {0}; see ml-bench --help")]
+    NoCommand(String),
+    /// The argument that the command is about is missing.
+    #[error("{0} is missing")]
+    NoArgument(&'static str),
     /// The command, flag or argument is none of ours.
     #[error("unknown {what} {found}{}", hint(.nearest.as_deref()))]
     Unknown {
@@ -27,6 +30,9 @@ pub enum Usage {
     /// Two flags exclude each other.
     #[error("--{0} and --{1} exclude each other")]
     Both(&'static str, &'static str),
+    /// A flag means nothing without another one.
+    #[error("--{0} needs --{1}")]
+    Needs(&'static str, &'static str),
     /// The value of a flag is out of its range.
     #[error("--{flag} is {found}, must be {wanted}")]
     Value {

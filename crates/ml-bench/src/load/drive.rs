@@ -1,14 +1,15 @@
 //! Driving the load on one client thread: a closed loop of clients, or an open loop of arrivals.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future, stream};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::pacer::Arrival;
-use super::{Answered, Tally, Times, Window};
+use super::pick::Picker;
+use super::{Answered, Goal, Tally, Times, Window};
 use crate::client::Client;
 use crate::{Dataset, Endpoint, Error, Failure, FailureKind, Failures, Target};
 
@@ -19,11 +20,15 @@ pub(super) struct Plan {
     pub(super) target: Target,
     pub(super) batch: usize,
     pub(super) window: Window,
+    pub(super) goal: Option<Goal>,
     pub(super) start: Instant,
     /// The first item of a closed loop's next request.
     pub(super) next: AtomicUsize,
+    pub(super) picker: Picker,
     /// Requests of an open loop that have no answer yet.
     pub(super) in_flight: AtomicUsize,
+    /// All answers so far, for the progress bar.
+    pub(super) answered: AtomicU64,
 }
 
 /// What one thread does of it.
@@ -36,8 +41,8 @@ pub(super) enum Share {
 
 /// Sends this thread's share of the requests and waits for all answers.
 pub(super) async fn drive(plan: &Plan, share: Share) -> Result<Tally, Error> {
-    let driver =
-        Driver { plan, client: Client::new(&plan.endpoint), tally: RefCell::new(Tally::new(plan.window)?) };
+    let tally = RefCell::new(Tally::new(plan.window, plan.goal)?);
+    let driver = Driver { plan, client: Client::new(&plan.endpoint), tally };
     match share {
         Share::Clients(count) => {
             future::join_all((0..count).map(|_| driver.client())).await;
@@ -59,12 +64,8 @@ struct Driver<'a> {
 impl Driver<'_> {
     /// One client of a closed loop.
     async fn client(&self) {
-        loop {
-            if self.plan.start.elapsed() >= self.plan.window.end() {
-                return;
-            }
-            let first = self.plan.next.fetch_add(self.plan.batch, Ordering::Relaxed);
-            self.request(first, None).await;
+        while self.plan.start.elapsed() < self.plan.window.end() {
+            self.request(|| self.plan.next.fetch_add(self.plan.batch, Ordering::Relaxed), None).await;
         }
     }
 
@@ -72,7 +73,7 @@ impl Driver<'_> {
     async fn arrival(&self, Arrival { number, due }: Arrival, max_in_flight: usize) {
         let in_flight = &self.plan.in_flight;
         if in_flight.fetch_add(1, Ordering::Relaxed) < max_in_flight {
-            self.request(number * self.plan.batch, Some(due)).await;
+            self.request(|| number * self.plan.batch, Some(due)).await;
         } else {
             let now = self.plan.start.elapsed();
             let failure =
@@ -83,13 +84,17 @@ impl Driver<'_> {
     }
 
     /// Sends one request. Without a due instant it is due once it is built.
-    async fn request(&self, first: usize, due: Option<Duration>) {
-        let body = self.plan.endpoint.body.fill(self.plan.data.round_robin(first, self.plan.batch));
+    async fn request(&self, fresh: impl FnOnce() -> usize, due: Option<Duration>) {
+        let picked = self.plan.picker.pick(fresh);
+        let body = self.plan.endpoint.body.fill(self.plan.data.round_robin(picked.first, self.plan.batch));
         let sent = self.plan.start.elapsed();
+        let due = due.unwrap_or(sent);
+        self.tally.borrow_mut().send(due, picked.duplicate);
         let answer = self.client.post(body).await;
         let done = self.plan.start.elapsed();
+        drop(picked);
         let outcome = answer.and_then(|body| self.plan.read(&body));
-        let due = due.unwrap_or(sent);
+        self.plan.answered.fetch_add(u64::from(outcome.is_ok()), Ordering::Relaxed);
         self.tally.borrow_mut().record(Times { due, sent, done }, outcome);
     }
 }

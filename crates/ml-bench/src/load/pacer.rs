@@ -18,12 +18,8 @@ pub(super) struct Arrival {
 ///
 /// This is a thread of its own because the runtime's timer has a grain of 1 ms, which would be added to
 /// every latency; the operating system wakes a parked thread within some tens of µs.
-pub(super) fn pace(
-    start: Instant,
-    arrivals: impl Iterator<Item = Duration>,
-    threads: &[UnboundedSender<Arrival>],
-) {
-    for (number, due) in arrivals.enumerate() {
+pub(super) fn pace(start: Instant, schedule: &[Duration], threads: &[UnboundedSender<Arrival>]) {
+    for (number, due) in schedule.iter().copied().enumerate() {
         wait_until(start + due);
         // A thread that went away is noticed where its tally is missed.
         let _ = threads[number % threads.len()].send(Arrival { number, due });

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::Window;
-use crate::stats::{Estimate, SLICES, slice_interval};
+use super::{Goal, Window};
+use crate::stats::{Estimate, SLICES, interval};
 use crate::{Error, Failure, Failures};
 
 /// The longest latency that is told apart from longer ones.
@@ -21,8 +21,13 @@ const DIGITS: u8 = 3;
 #[derive(Debug)]
 pub struct Tally {
     window: Window,
-    /// Requests that were due in the counted time.
+    goal: Option<Goal>,
+    /// Requests that were due in the counted time, by when something came of them.
     pub requests: u64,
+    /// Requests that were due in the counted time, by when they were sent.
+    pub sent: u64,
+    /// How many of the sent ones equalled one in flight.
+    pub duplicates: u64,
     /// How many of these were answered.
     pub answered: u64,
     /// The items in the answers.
@@ -61,6 +66,8 @@ pub struct Answered {
 struct Served {
     requests: u64,
     items: u64,
+    /// Requests that were due in this slice and answered within the goal.
+    good: u64,
 }
 
 impl Tally {
@@ -69,11 +76,14 @@ impl Tally {
     /// # Errors
     ///
     /// When a histogram cannot be made.
-    pub fn new(window: Window) -> Result<Self, Error> {
+    pub fn new(window: Window, goal: Option<Goal>) -> Result<Self, Error> {
         let histogram = || Histogram::new_with_bounds(1, micros(MAX_LATENCY), DIGITS);
         Ok(Self {
             window,
+            goal,
             requests: 0,
+            sent: 0,
+            duplicates: 0,
             answered: 0,
             items: 0,
             failures: Failures::default(),
@@ -83,15 +93,21 @@ impl Tally {
         })
     }
 
+    /// Counts a request that is being sent, apart from what comes of it, so that a lost one is noticed.
+    pub fn send(&mut self, due: Duration, duplicate: bool) {
+        if self.window.counts(due) {
+            self.sent += 1;
+            self.duplicates += u64::from(duplicate);
+        }
+    }
+
     /// Counts what came of one request.
     pub fn record(&mut self, times: Times, outcome: Result<Answered, Failure>) {
         if let (Ok(answered), Some(slice)) = (&outcome, self.window.slice(times.done)) {
             self.slices[slice].requests += 1;
             self.slices[slice].items += answered.items;
         }
-        if !self.window.counts(times.due) {
-            return;
-        }
+        let Some(slice) = self.window.slice(times.due) else { return };
         self.requests += 1;
         self.lateness.saturating_record(micros(times.sent.saturating_sub(times.due)));
         match outcome {
@@ -99,7 +115,9 @@ impl Tally {
                 self.answered += 1;
                 self.items += answered.items;
                 self.failures.merge(answered.failures);
-                self.latency.saturating_record(micros(times.done.saturating_sub(times.due)));
+                let latency = times.done.saturating_sub(times.due);
+                self.latency.saturating_record(micros(latency));
+                self.slices[slice].good += u64::from(self.goal.is_some_and(|goal| latency <= goal.0));
             }
             Err(failure) => self.failures.add(failure, 1),
         }
@@ -108,6 +126,8 @@ impl Tally {
     /// Counts all of another thread's tally here too.
     pub fn merge(&mut self, other: Self) {
         self.requests += other.requests;
+        self.sent += other.sent;
+        self.duplicates += other.duplicates;
         self.answered += other.answered;
         self.items += other.items;
         self.failures.merge(other.failures);
@@ -117,17 +137,29 @@ impl Tally {
         for (mine, theirs) in self.slices.iter_mut().zip(other.slices) {
             mine.requests += theirs.requests;
             mine.items += theirs.items;
+            mine.good += theirs.good;
         }
     }
 
     /// Returns the answered requests per second.
     pub fn requests_per_s(&self) -> Estimate {
-        slice_interval(&self.slices.map(|served| served.requests as f64 / self.window.slice_s()))
+        self.per_s(|served| served.requests)
     }
 
     /// Returns the items per second.
     pub fn items_per_s(&self) -> Estimate {
-        slice_interval(&self.slices.map(|served| served.items as f64 / self.window.slice_s()))
+        self.per_s(|served| served.items)
+    }
+
+    /// Returns the goodput: requests per second that were answered within the goal; `None` without a goal.
+    pub fn good_per_s(&self) -> Option<Estimate> {
+        self.goal.map(|_| self.per_s(|served| served.good))
+    }
+
+    fn per_s(&self, count: impl Fn(&Served) -> u64) -> Estimate {
+        let rates = self.slices.each_ref().map(|served| count(served) as f64 / self.window.slice_s());
+        // There are always slices; the estimate of none is never seen.
+        interval(&rates).unwrap_or(Estimate { mean: 0.0, low: 0.0, high: 0.0 })
     }
 }
 
@@ -145,7 +177,7 @@ mod tests {
     }
 
     fn tally() -> Tally {
-        Tally::new(Window { warm_up: ms(1000), duration: ms(10_000) }).unwrap()
+        Tally::new(Window { warm_up: ms(1000), duration: ms(10_000) }, Some(Goal(ms(100)))).unwrap()
     }
 
     fn answered(items: u64) -> Result<Answered, Failure> {
@@ -181,6 +213,25 @@ mod tests {
             assert_eq!((tally.requests, tally.latency.len()), (requests, requests), "{due} to {done}");
             assert_eq!(served, expected, "{due} to {done}");
         }
+    }
+
+    #[test]
+    fn goodput_is_what_was_answered_within_the_goal_of_its_due_instant() {
+        let mut tally = tally();
+        // Due, sent, done: in time; a hair too late; in time for whoever does not count the wait to be sent.
+        for (due, sent, done) in [(1000, 1000, 1100), (2000, 2000, 2101), (3000, 3050, 3120)] {
+            tally.record(Times { due: ms(due), sent: ms(sent), done: ms(done) }, answered(1));
+        }
+        assert_eq!(tally.good_per_s().map(|estimate| estimate.mean), Some(0.1));
+    }
+
+    #[test]
+    fn what_is_sent_is_counted_apart_from_what_comes_of_it() {
+        let mut tally = tally();
+        for (due, duplicate) in [(500, true), (1000, false), (2000, true), (11_000, true)] {
+            tally.send(ms(due), duplicate);
+        }
+        assert_eq!((tally.sent, tally.duplicates, tally.requests), (2, 1, 0));
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! Command lines and what they are read as.
 
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use super::*;
+use crate::load::{Arrivals, Goal, Pace, Window};
 
 fn read(line: &str) -> Result<Command, String> {
     parse(line.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())
@@ -32,8 +37,26 @@ fn a_wrong_command_line_says_what_is_wrong() {
         ("load --url u --model m --data d --rate 5 --clients 2", "--clients and --rate exclude each other"),
         (
             "load --url u --model m --data d --rate 0",
-            "--rate is 0, must be requests per second, above 0 and at most 1000000",
+            "--rate is 0, must be requests per second, above 0, at most 1000000, and with at most 50000000 in \
+             the whole run",
         ),
+        (
+            "load --url u --model m --data d --rates 5,x",
+            "--rates is 5,x, must be requests per second, above 0, at most 1000000, and with at most 50000000 \
+             in the whole run",
+        ),
+        ("load --url u --model m --data d --rate 5 --rates 6", "--rate and --rates exclude each other"),
+        (
+            "load --url u --model m --data d --rate 5 --arrivals normal",
+            "--arrivals is normal, must be poisson or fixed",
+        ),
+        ("load --url u --model m --data d --arrivals fixed", "--arrivals needs --rate"),
+        (
+            "load --url u --model m --data d --clients 1,0",
+            "--clients is 1,0, must be whole numbers from 1 up, with commas between them",
+        ),
+        ("load --url u --model m --data d --duplicates 2", "--duplicates is 2, must be a share from 0 to 1"),
+        ("load --url u --model m --data d --goal-ms 0", "--goal-ms is 0, must be milliseconds above 0"),
         ("load --url u --model m --data d --duration-s 0", "--duration-s is 0, must be seconds from 0.1 up"),
         (
             "load --url u --model m --data d --duration-s inf",
@@ -47,14 +70,15 @@ fn a_wrong_command_line_says_what_is_wrong() {
 
 #[test]
 fn help_lists_every_flag_of_its_command() {
-    let cases: [(&str, &[&str]); 2] = [("eval", &EVAL_FLAGS), ("load", &LOAD_FLAGS)];
-    for (command, flags) in cases {
-        let Ok(Command::Print(help)) = read(&format!("{command} --url u --help")) else {
+    for Entry { name: command, syntax, .. } in COMMANDS {
+        let flags = [syntax.flags, syntax.switches].concat();
+        let Ok(Command::Print(help)) = read(&format!("{command} --{} u --help", flags[0])) else {
             panic!("{command} has no help")
         };
+        assert!(help::MAIN.contains(&format!("\n  {command} ")), "{command} is in the main help");
         let listed: Vec<&str> =
             help.lines().filter_map(|line| line.strip_prefix("  --")?.split(' ').next()).collect();
-        let (mut listed, mut flags) = (listed, flags.to_vec());
+        let (mut listed, mut flags) = (listed, flags);
         listed.sort_unstable();
         flags.sort_unstable();
         assert_eq!(listed, flags, "{command}");
@@ -65,28 +89,48 @@ fn help_lists_every_flag_of_its_command() {
 fn flags_end_up_in_the_options() {
     let line = "eval --url u --model m --data a --data b --batch 8 --clients 3 --field class --tolerance 0.5 \
                 --min-accuracy 0.8 --limit 7 --timeout-ms 9 --json j";
-    let Ok(Command::Eval(options, json)) = read(line) else { panic!("{line}") };
+    let Ok(Command::Eval(options, outputs)) = read(line) else { panic!("{line}") };
     assert_eq!((options.server.url.as_str(), options.server.model.as_str()), ("u", "m"));
     assert_eq!(options.server.timeout, Duration::from_millis(9));
     assert_eq!(options.data, [PathBuf::from("a"), PathBuf::from("b")]);
     assert_eq!((options.batch.get(), options.clients.get(), options.limit), (8, 3, Some(7)));
     assert_eq!((options.field.as_str(), options.limits.tolerance), ("class", 0.5));
-    assert_eq!((options.limits.min_accuracy, json), (Some(0.8), Some(PathBuf::from("j"))));
+    assert_eq!((options.limits.min_accuracy, outputs.json), (Some(0.8), Some(PathBuf::from("j"))));
 
-    let line =
-        "load --url u --model m --data d --rate 2.5 --seed 9 --duration-s 1.5 --warm-up-s 0 --threads 2";
-    let Ok(Command::Load(options, None)) = read(line) else { panic!("{line}") };
-    assert_eq!(options.pace, Pace::Rate { per_second: 2.5, seed: 9, max_in_flight: 10_000 });
+    let line = "load --url u --model m --data d --rate 2.5 --seed 9 --duration-s 1.5 --warm-up-s 0 --threads 2 \
+                --goal-ms 2.5 --duplicates 0.5 --pid 77 --html h";
+    let Ok(Command::Load(options, paces, outputs)) = read(line) else { panic!("{line}") };
+    let arrivals = Arrivals::Poisson { seed: 9 };
+    assert_eq!(paces, [Pace::Rate { per_second: 2.5, arrivals, max_in_flight: 10_000 }]);
     assert_eq!(options.window, Window { warm_up: Duration::ZERO, duration: Duration::from_millis(1500) });
-    assert_eq!(options.threads.get(), 2);
+    assert_eq!((options.threads.get(), options.goal), (2, Some(Goal(Duration::from_micros(2500)))));
+    assert_eq!((options.duplicates, options.seed, options.pid), (0.5, 9, Some(77)));
+    assert_eq!(outputs.html, Some(PathBuf::from("h")));
+}
+
+#[test]
+fn several_loads_are_read_in_order() {
+    let line = "load --url u --model m --data d --rates 50,100.5 --arrivals fixed";
+    let Ok(Command::Load(_, paces, _)) = read(line) else { panic!("{line}") };
+    let arrivals = Arrivals::Fixed;
+    let rate = |per_second| Pace::Rate { per_second, arrivals, max_in_flight: 10_000 };
+    assert_eq!(paces, [rate(50.0), rate(100.5)]);
+
+    let Ok(Command::Load(_, paces, _)) = read("load --url u --model m --data d --clients 1,8") else {
+        panic!()
+    };
+    assert_eq!(paces, [1, 8].map(|clients| Pace::Clients(NonZeroUsize::new(clients).unwrap())));
 }
 
 #[test]
 fn the_defaults_are_those_in_the_help() {
-    let Ok(Command::Load(options, None)) = read("load --url u --model m --data d") else { panic!() };
+    let Ok(Command::Load(options, paces, outputs)) = read("load --url u --model m --data d") else {
+        panic!()
+    };
     let seconds = Duration::from_secs;
-    assert_eq!(options.pace, Pace::Clients(NonZeroUsize::new(32).unwrap()));
+    assert_eq!(paces, [Pace::Clients(NonZeroUsize::new(32).unwrap())]);
     assert_eq!(options.window, Window { warm_up: seconds(3), duration: seconds(20) });
-    assert_eq!((options.batch.get(), options.threads.get()), (1, 1));
-    assert_eq!(options.server.timeout, seconds(30));
+    assert_eq!((options.batch.get(), options.threads.get(), options.seed), (1, 1, 1));
+    assert_eq!((options.duplicates, options.goal, options.pid), (0.0, None, None));
+    assert_eq!((options.server.timeout, outputs), (seconds(30), crate::cli::Outputs::default()));
 }
