@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::eval::{EvalOptions, evaluate};
+use crate::limit::{LimitOptions, limit};
 use crate::load::{LoadOptions, Pace, sweep};
 
 pub use usage::Usage;
@@ -48,6 +49,8 @@ enum Command {
     Eval(EvalOptions, Outputs),
     /// Measure throughput and latency at one or more loads.
     Load(LoadOptions, Vec<Pace>, Outputs),
+    /// Measure the model without a server.
+    Limit(LimitOptions, Outputs),
     /// Print a text.
     Print(&'static str),
 }
@@ -99,6 +102,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut impl Write) -> Re
             }
             outputs.write_html(|| report.html())?;
             Ok(Exit::of(report.passed()))
+        }
+        Command::Limit(options, outputs) => {
+            let report = limit(&options)?;
+            publish(&report, &outputs, out)?;
+            outputs.write_html(|| report.html())?;
+            Ok(Exit::Passed)
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::limit::LimitError;
+
 /// Why a measurement could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -76,6 +78,9 @@ pub enum Error {
         /// What went wrong.
         reason: String,
     },
+    /// The model could not be run without a server.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// Nothing to measure is left of what was asked for.
     #[error("nothing to measure: sessions × threads of every combination are more than the CPUs")]
     NoCases,

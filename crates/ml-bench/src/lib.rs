@@ -6,6 +6,7 @@
 //!   and with those of a reference implementation;
 //! - [`load`](load::load) puts a server under load, closed loop (a fixed number of clients) or open loop
 //!   (a fixed arrival rate), and reports throughput and latency; [`sweep`](load::sweep) does so at several loads;
+//! - [`limit`](limit::limit) runs the model in a bare loop, without a server: the ceiling;
 //!
 //! They meet a server through a [`Server`], whose [`Target`] says how its requests and answers look, so
 //! that ours and a rival's are measured by the same rule.
@@ -18,6 +19,7 @@ pub mod eval;
 mod failure;
 mod grid;
 mod html;
+pub mod limit;
 pub mod load;
 mod memory;
 mod plot;

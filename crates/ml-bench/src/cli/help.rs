@@ -10,6 +10,7 @@ Usage: ml-bench <command> [--flag value]...
 Commands:
   eval     send every item once; compare the answers with the truth and a reference
   load     send requests for a while; report throughput, latency and errors
+  limit    run the model without a server: what any server can reach at best
 
 `ml-bench <command> --help` lists the flags. --version prints the version.
 
@@ -72,4 +73,27 @@ Usage: ml-bench load --url URL --model NAME --data FILE [--flag value]...
 Requests and latencies are of what was due in the counted time; latencies of what was answered.
 Throughput is what was answered within the counted time. Passes when anything was answered and every
 request that was due is accounted for.
+";
+
+pub(super) const LIMIT: &str = "\
+Runs the model in a bare loop, without any server: the ceiling of what a server can reach.
+
+Usage: ml-bench limit MODEL --data FILE [--flag value]...
+
+All combinations of sessions × threads × batch × order run the same items, in interleaved rounds. Inputs are made
+before; a batch is padded with zeros to its longest item.
+
+  --data FILE          items, one a line: {\"item\": ...}; a text, or the model's inputs as arrays by name
+  --tokenizer FILE     the tokenizer.json of a text model (none: items are the inputs)
+  --field NAME         the field of an item that is the text (text)
+  --items N            items in a pass, from the first on (512)
+  --rounds N           passes of each combination (3)
+  --sessions N,N...    sessions, each run by its own thread (1, 2, 4 ... and all CPUs)
+  --threads N,N...     threads inside each session (the same); only sessions × threads up to the CPUs are run
+  --batches N,N...     items in one run of the model (1,4,8,16,32)
+  --orders WORD,...    arrival: as they come, sorted: by length, the longest first (arrival,sorted)
+  --runtime WORD       auto, onnxruntime or rten (auto)
+  --latency            time one item alone too, with 1 thread up to all CPUs
+  --json FILE          write the report there too
+  --html FILE          write it as a page with plots there too
 ";

@@ -2,6 +2,7 @@
 
 mod common;
 mod eval;
+mod limit;
 mod load;
 
 use std::ffi::OsString;
@@ -19,9 +20,10 @@ struct Entry {
     read: fn(&Flags) -> Result<Command, CliError>,
 }
 
-const COMMANDS: [Entry; 2] = [
+const COMMANDS: [Entry; 3] = [
     Entry { name: "eval", syntax: eval::SYNTAX, help: help::EVAL, read: eval::read },
     Entry { name: "load", syntax: load::SYNTAX, help: help::LOAD, read: load::read },
+    Entry { name: "limit", syntax: limit::SYNTAX, help: help::LIMIT, read: limit::read },
 ];
 
 /// Reads a command line without the program's name.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::limit::Order;
 use crate::load::{Arrivals, Goal, Pace, Window};
 
 fn read(line: &str) -> Result<Command, String> {
@@ -14,7 +15,7 @@ fn read(line: &str) -> Result<Command, String> {
 #[test]
 fn a_wrong_command_line_says_what_is_wrong() {
     let cases = [
-        ("", "no command given, must be one of eval, load; see ml-bench --help"),
+        ("", "no command given, must be one of eval, load, limit; see ml-bench --help"),
         ("evla", "unknown command evla; did you mean eval?"),
         ("serve", "unknown command serve"),
         ("--hepl", "unknown flag --hepl; did you mean --help?"),
@@ -56,6 +57,15 @@ fn a_wrong_command_line_says_what_is_wrong() {
             "--clients is 1,0, must be whole numbers from 1 up, with commas between them",
         ),
         ("load --url u --model m --data d --duplicates 2", "--duplicates is 2, must be a share from 0 to 1"),
+        ("limit --data d", "MODEL is missing"),
+        ("limit m", "--data is missing"),
+        ("limit m n --data d", "unknown argument n"),
+        ("limit m --data d --latncy", "unknown flag --latncy; did you mean --latency?"),
+        ("limit m --data d --runtime tvm", "--runtime is tvm, must be auto, onnxruntime or rten"),
+        (
+            "limit m --data d --orders random",
+            "--orders is random, must be arrival, sorted, or both with a comma between them",
+        ),
         ("load --url u --model m --data d --goal-ms 0", "--goal-ms is 0, must be milliseconds above 0"),
         ("load --url u --model m --data d --duration-s 0", "--duration-s is 0, must be seconds from 0.1 up"),
         (
@@ -133,4 +143,20 @@ fn the_defaults_are_those_in_the_help() {
     assert_eq!((options.batch.get(), options.threads.get(), options.seed), (1, 1, 1));
     assert_eq!((options.duplicates, options.goal, options.pid), (0.0, None, None));
     assert_eq!((options.server.timeout, outputs), (seconds(30), crate::cli::Outputs::default()));
+}
+
+#[test]
+fn a_limit_runs_what_fits_the_cpus_unless_both_numbers_are_given() {
+    let line = "limit m --data d --sessions 2,4 --threads 3 --batches 8 --orders sorted --rounds 2 --latency";
+    let Ok(Command::Limit(options, _)) = read(line) else { panic!("{line}") };
+    assert_eq!(options.widths.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2 × 3", "4 × 3"]);
+    assert_eq!((options.batches[0].get(), options.rounds.get(), options.latency), (8, 2, true));
+    assert_eq!(options.orders, [Order::Sorted]);
+
+    let Ok(Command::Limit(options, _)) = read("limit m --data d --tokenizer t") else { panic!() };
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    assert!(options.widths.iter().all(|width| width.sessions.get() * width.threads.get() <= cpus));
+    assert_eq!(options.batches.iter().map(|batch| batch.get()).collect::<Vec<_>>(), [1, 4, 8, 16, 32]);
+    assert_eq!((options.workload.items.get(), options.workload.field.as_str()), (512, "text"));
+    assert_eq!(options.workload.tokenizer, Some(PathBuf::from("t")));
 }
