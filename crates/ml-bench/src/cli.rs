@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::Error;
+use crate::echo::{EchoOptions, echo};
 use crate::eval::{EvalOptions, evaluate};
 use crate::limit::{LimitOptions, limit};
 use crate::load::{LoadOptions, Pace, sweep};
@@ -51,6 +52,8 @@ enum Command {
     Load(LoadOptions, Vec<Pace>, Outputs),
     /// Measure the model without a server.
     Limit(LimitOptions, Outputs),
+    /// Serve bare handlers.
+    Echo(EchoOptions),
     /// Print a text.
     Print(&'static str),
 }
@@ -107,6 +110,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut impl Write) -> Re
             let report = limit(&options)?;
             publish(&report, &outputs, out)?;
             outputs.write_html(|| report.html())?;
+            Ok(Exit::Passed)
+        }
+        Command::Echo(options) => {
+            // The port is of use only while the server runs, so it is printed at once and the pipe not waited for.
+            echo(&options, |address| {
+                writeln!(out, "listening on http://{address}").and_then(|()| out.flush())
+            })?;
             Ok(Exit::Passed)
         }
     }

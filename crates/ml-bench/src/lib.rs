@@ -14,6 +14,7 @@
 pub mod cli;
 mod client;
 mod data;
+pub mod echo;
 mod error;
 pub mod eval;
 mod failure;

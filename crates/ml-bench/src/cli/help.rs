@@ -11,6 +11,7 @@ Commands:
   eval     send every item once; compare the answers with the truth and a reference
   load     send requests for a while; report throughput, latency and errors
   limit    run the model without a server: what any server can reach at best
+  echo     serve bare HTTP handlers without a model: what HTTP alone costs
 
 `ml-bench <command> --help` lists the flags. --version prints the version.
 
@@ -96,4 +97,20 @@ before; a batch is padded with zeros to its longest item.
   --latency            time one item alone too, with 1 thread up to all CPUs
   --json FILE          write the report there too
   --html FILE          write it as a page with plots there too
+";
+
+pub(super) const ECHO: &str = "\
+Serves bare actix handlers without a model: what HTTP and JSON alone cost.
+
+Usage: ml-bench echo [--flag value]...
+
+  --port N             port on 127.0.0.1 to listen on (0: any free one, which is printed)
+  --workers N          threads (all CPUs)
+  --bytes N            size of the body of /bytes (128)
+
+  POST /echo           answers the body as it came
+  POST /parse          takes {\"a\": [...], \"b\": [...]} of equal lengths, adds, answers {\"sum\": [...]}
+  GET /bytes           answers a fixed body; POST too, so that `ml-bench load` can ask for it
+
+Stops at SIGTERM and SIGINT.
 ";

@@ -1,6 +1,7 @@
 //! From a command line to the options of a measurement: one file a command.
 
 mod common;
+mod echo;
 mod eval;
 mod limit;
 mod load;
@@ -20,10 +21,11 @@ struct Entry {
     read: fn(&Flags) -> Result<Command, CliError>,
 }
 
-const COMMANDS: [Entry; 3] = [
+const COMMANDS: [Entry; 4] = [
     Entry { name: "eval", syntax: eval::SYNTAX, help: help::EVAL, read: eval::read },
     Entry { name: "load", syntax: load::SYNTAX, help: help::LOAD, read: load::read },
     Entry { name: "limit", syntax: limit::SYNTAX, help: help::LIMIT, read: limit::read },
+    Entry { name: "echo", syntax: echo::SYNTAX, help: help::ECHO, read: echo::read },
 ];
 
 /// Reads a command line without the program's name.
