@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::Error;
+use crate::compare::{CompareOptions, compare};
 use crate::echo::{EchoOptions, echo};
 use crate::eval::{EvalOptions, evaluate};
 use crate::limit::{LimitOptions, limit};
@@ -52,6 +53,8 @@ enum Command {
     Load(LoadOptions, Vec<Pace>, Outputs),
     /// Measure the model without a server.
     Limit(LimitOptions, Outputs),
+    /// Compare several targets.
+    Compare(CompareOptions, Outputs),
     /// Serve bare handlers.
     Echo(EchoOptions),
     /// Print a text.
@@ -111,6 +114,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut impl Write) -> Re
             publish(&report, &outputs, out)?;
             outputs.write_html(|| report.html())?;
             Ok(Exit::Passed)
+        }
+        Command::Compare(options, outputs) => {
+            let report = compare(&options)?;
+            publish(&report, &outputs, out)?;
+            outputs.write_html(|| report.html())?;
+            outputs.write_markdown(|| report.markdown())?;
+            Ok(Exit::of(report.passed()))
         }
         Command::Echo(options) => {
             // The port is of use only while the server runs, so it is printed at once and the pipe not waited for.

@@ -7,12 +7,14 @@
 //! - [`load`](load::load) puts a server under load, closed loop (a fixed number of clients) or open loop
 //!   (a fixed arrival rate), and reports throughput and latency; [`sweep`](load::sweep) does so at several loads;
 //! - [`limit`](limit::limit) runs the model in a bare loop, without a server: the ceiling;
+//! - [`compare`](compare::compare) measures several servers in interleaved rounds, and gives paired ratios;
 //!
 //! They meet a server through a [`Server`], whose [`Target`] says how its requests and answers look, so
 //! that ours and a rival's are measured by the same rule.
 
 pub mod cli;
 mod client;
+pub mod compare;
 mod data;
 pub mod echo;
 mod error;

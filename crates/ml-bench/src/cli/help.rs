@@ -11,6 +11,7 @@ Commands:
   eval     send every item once; compare the answers with the truth and a reference
   load     send requests for a while; report throughput, latency and errors
   limit    run the model without a server: what any server can reach at best
+  compare  measure several servers in interleaved rounds; report paired ratios
   echo     serve bare HTTP handlers without a model: what HTTP alone costs
 
 `ml-bench <command> --help` lists the flags. --version prints the version.
@@ -97,6 +98,35 @@ before; a batch is padded with zeros to its longest item.
   --latency            time one item alone too, with 1 thread up to all CPUs
   --json FILE          write the report there too
   --html FILE          write it as a page with plots there too
+";
+
+pub(super) const COMPARE: &str = "\
+Measures several targets in interleaved rounds and reports medians, and paired ratios to the first.
+
+Usage: ml-bench compare FILE [--flag value]...
+
+  --rounds N           turns of each target under each scenario (5)
+  --targets NAME,...   only these targets (all)
+  --scenarios NAME,... only these scenarios (all)
+  --json FILE          write the report there too
+  --html FILE          write it as a page with plots there too
+  --markdown FILE      write its tables as Markdown there too
+
+FILE is JSON, and paths in it are relative to it:
+
+  {\"title\": ..., \"data\": FILE, \"model\": NAME,
+   \"targets\": [
+     {\"name\": ..., \"url\": \"http://host:port\", \"ready\": PATH, \"target\": FILE or description,
+      \"start\": {\"argv\": [...], \"directory\": ..., \"env\": {...}}, \"keep\": true,
+      \"model\": NAME, \"data\": FILE, \"only\": [SCENARIO, ...]},
+     {\"name\": ..., \"limit\": {\"model\": FILE, \"tokenizer\": FILE, \"field\": \"text\", \"items\": 512,
+      \"sessions\": 2, \"threads\": 1, \"batch\": 8, \"order\": \"sorted\"}}],
+   \"scenarios\": [
+     {\"name\": ..., \"clients\": 32 or \"rate\": 100, \"batch\": 1, \"duration_s\": 10, \"warm_up_s\": 2,
+      \"goal_ms\": ..., \"duplicates\": ...}]}
+
+A target with start is started, kept idle while others are measured (with keep false: stopped), and stopped at the
+end with SIGTERM. Passes when every target answered something in every turn.
 ";
 
 pub(super) const ECHO: &str = "\

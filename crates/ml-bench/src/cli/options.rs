@@ -1,6 +1,7 @@
 //! From a command line to the options of a measurement: one file a command.
 
 mod common;
+mod compare;
 mod echo;
 mod eval;
 mod limit;
@@ -21,10 +22,11 @@ struct Entry {
     read: fn(&Flags) -> Result<Command, CliError>,
 }
 
-const COMMANDS: [Entry; 4] = [
+const COMMANDS: [Entry; 5] = [
     Entry { name: "eval", syntax: eval::SYNTAX, help: help::EVAL, read: eval::read },
     Entry { name: "load", syntax: load::SYNTAX, help: help::LOAD, read: load::read },
     Entry { name: "limit", syntax: limit::SYNTAX, help: help::LIMIT, read: limit::read },
+    Entry { name: "compare", syntax: compare::SYNTAX, help: help::COMPARE, read: compare::read },
     Entry { name: "echo", syntax: echo::SYNTAX, help: help::ECHO, read: echo::read },
 ];
 

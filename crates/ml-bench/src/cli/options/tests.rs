@@ -15,7 +15,7 @@ fn read(line: &str) -> Result<Command, String> {
 #[test]
 fn a_wrong_command_line_says_what_is_wrong() {
     let cases = [
-        ("", "no command given, must be one of eval, load, limit, echo; see ml-bench --help"),
+        ("", "no command given, must be one of eval, load, limit, compare, echo; see ml-bench --help"),
         ("evla", "unknown command evla; did you mean eval?"),
         ("serve", "unknown command serve"),
         ("--hepl", "unknown flag --hepl; did you mean --help?"),
@@ -66,6 +66,8 @@ fn a_wrong_command_line_says_what_is_wrong() {
             "limit m --data d --orders random",
             "--orders is random, must be arrival, sorted, or both with a comma between them",
         ),
+        ("compare", "FILE is missing"),
+        ("compare f --round 3", "unknown flag --round; did you mean --rounds?"),
         ("echo --port 70000", "--port is 70000, must be a port from 0 to 65535"),
         ("load --url u --model m --data d --goal-ms 0", "--goal-ms is 0, must be milliseconds above 0"),
         ("load --url u --model m --data d --duration-s 0", "--duration-s is 0, must be seconds from 0.1 up"),
