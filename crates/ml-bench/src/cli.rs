@@ -20,6 +20,7 @@ use crate::echo::{EchoOptions, echo};
 use crate::eval::{EvalOptions, evaluate};
 use crate::limit::{LimitOptions, limit};
 use crate::load::{LoadOptions, Pace, sweep};
+use crate::tune::{TuneOptions, tune};
 
 pub use usage::Usage;
 
@@ -55,6 +56,8 @@ enum Command {
     Limit(LimitOptions, Outputs),
     /// Compare several targets.
     Compare(CompareOptions, Outputs),
+    /// Find settings.
+    Tune(TuneOptions, Outputs),
     /// Serve bare handlers.
     Echo(EchoOptions),
     /// Print a text.
@@ -120,6 +123,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut impl Write) -> Re
             publish(&report, &outputs, out)?;
             outputs.write_html(|| report.html())?;
             outputs.write_markdown(|| report.markdown())?;
+            Ok(Exit::of(report.passed()))
+        }
+        Command::Tune(options, outputs) => {
+            let report = tune(&options)?;
+            publish(&report, &outputs, out)?;
             Ok(Exit::of(report.passed()))
         }
         Command::Echo(options) => {

@@ -8,6 +8,7 @@
 //!   (a fixed arrival rate), and reports throughput and latency; [`sweep`](load::sweep) does so at several loads;
 //! - [`limit`](limit::limit) runs the model in a bare loop, without a server: the ceiling;
 //! - [`compare`](compare::compare) measures several servers in interleaved rounds, and gives paired ratios;
+//! - [`tune`](tune::tune) finds the settings that suit a machine and a latency goal.
 //!
 //! They meet a server through a [`Server`], whose [`Target`] says how its requests and answers look, so
 //! that ours and a rival's are measured by the same rule.
@@ -34,6 +35,7 @@ pub mod stats;
 mod table;
 mod target;
 mod template;
+pub mod tune;
 
 pub use data::{Dataset, Line, Place};
 pub use error::Error;

@@ -12,6 +12,7 @@ Commands:
   load     send requests for a while; report throughput, latency and errors
   limit    run the model without a server: what any server can reach at best
   compare  measure several servers in interleaved rounds; report paired ratios
+  tune     find the settings for this machine and a latency goal; write them
   echo     serve bare HTTP handlers without a model: what HTTP alone costs
 
 `ml-bench <command> --help` lists the flags. --version prints the version.
@@ -127,6 +128,28 @@ FILE is JSON, and paths in it are relative to it:
 
 A target with start is started, kept idle while others are measured (with keep false: stopped), and stopped at the
 end with SIGTERM. Passes when every target answered something in every turn.
+";
+
+pub(super) const TUNE: &str = "\
+Finds runners × threads × budget for this machine and a latency goal, and writes the configuration.
+
+Usage: ml-bench tune --serve COMMAND --goal-p99-ms X --data FILE --model NAME --out FILE [--flag value]...
+
+  --serve COMMAND      starts the server, by the shell; settings and port come as ML_SERVE_ variables
+  --goal-p99-ms X      the 99th percentile of latency that answers may have
+  --data FILE          items, one a line: {\"item\": ...}
+  --model NAME         the model
+  --out FILE           the configuration to write, as TOML
+  --budgets N,N...     the most items in one run of the model, to be tried (4,8,16,32)
+  --batch N            items in one request (1)
+  --clients-max N      the most clients to try (64)
+  --duration-s X       the counted time of the first runs (1); each halving doubles it
+  --ready PATH         answered with 2xx once the server is ready (/health/ready)
+  --target FILE        how requests and answers look, as JSON (ml-serve's); see ml-bench eval --help
+  --json FILE          write the report there too
+
+Successive halving: every setting is measured with 1, 2, 4 ... clients until the goal is missed; the better half
+goes on with twice the time, until the best is found. Passes when it meets the goal.
 ";
 
 pub(super) const ECHO: &str = "\

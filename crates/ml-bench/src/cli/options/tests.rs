@@ -15,7 +15,7 @@ fn read(line: &str) -> Result<Command, String> {
 #[test]
 fn a_wrong_command_line_says_what_is_wrong() {
     let cases = [
-        ("", "no command given, must be one of eval, load, limit, compare, echo; see ml-bench --help"),
+        ("", "no command given, must be one of eval, load, limit, compare, tune, echo; see ml-bench --help"),
         ("evla", "unknown command evla; did you mean eval?"),
         ("serve", "unknown command serve"),
         ("--hepl", "unknown flag --hepl; did you mean --help?"),
@@ -68,6 +68,7 @@ fn a_wrong_command_line_says_what_is_wrong() {
         ),
         ("compare", "FILE is missing"),
         ("compare f --round 3", "unknown flag --round; did you mean --rounds?"),
+        ("tune --serve s --data d --model m --out o", "--goal-p99-ms is missing"),
         ("echo --port 70000", "--port is 70000, must be a port from 0 to 65535"),
         ("load --url u --model m --data d --goal-ms 0", "--goal-ms is 0, must be milliseconds above 0"),
         ("load --url u --model m --data d --duration-s 0", "--duration-s is 0, must be seconds from 0.1 up"),
@@ -162,4 +163,21 @@ fn a_limit_runs_what_fits_the_cpus_unless_both_numbers_are_given() {
     assert_eq!(options.batches.iter().map(|batch| batch.get()).collect::<Vec<_>>(), [1, 4, 8, 16, 32]);
     assert_eq!((options.workload.items.get(), options.workload.field.as_str()), (512, "text"));
     assert_eq!(options.workload.tokenizer, Some(PathBuf::from("t")));
+}
+
+#[test]
+fn compare_and_tune_are_read() {
+    let line = "compare f.json --rounds 3 --targets a,b --markdown m";
+    let Ok(Command::Compare(options, outputs)) = read(line) else { panic!("{line}") };
+    assert_eq!(
+        (options.rounds.get(), options.targets, options.scenarios),
+        (3, vec!["a".into(), "b".into()], vec![])
+    );
+    assert_eq!(outputs.markdown, Some(PathBuf::from("m")));
+
+    let line = "tune --serve s --goal-p99-ms 100 --data d --model m --out o --budgets 2,4";
+    let Ok(Command::Tune(options, _)) = read(line) else { panic!("{line}") };
+    assert_eq!((options.goal, options.clients_max.get()), (Duration::from_millis(100), 64));
+    assert_eq!(options.budgets.iter().map(|budget| budget.get()).collect::<Vec<_>>(), [2, 4]);
+    assert_eq!((options.ready.as_str(), options.duration), ("/health/ready", Duration::from_secs(1)));
 }
