@@ -83,21 +83,6 @@ impl Failures {
         self.kinds.get(kind).map_or(0, |count| count.count)
     }
 
-    /// Returns how many requests the server answered with another status than 2xx.
-    pub fn refused(&self) -> u64 {
-        self.sum(|kind| matches!(kind, FailureKind::Status { .. }))
-    }
-
-    /// Returns how many requests got no answer that could be understood.
-    pub fn failed(&self) -> u64 {
-        use FailureKind::{Answer, Connection, Timeout};
-        self.sum(|kind| matches!(kind, Answer | Connection | Timeout))
-    }
-
-    fn sum(&self, counts: impl Fn(&FailureKind) -> bool) -> u64 {
-        self.kinds.iter().filter(|(kind, _)| counts(kind)).map(|(_, count)| count.count).sum()
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&FailureKind, &Count)> {
         self.kinds.iter()
     }

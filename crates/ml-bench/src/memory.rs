@@ -31,10 +31,15 @@ pub(crate) fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1_u32 << 20)
 }
 
+/// How often memory is read before it is looked again which processes there are, for which all of the machine's have
+/// to be read: the measurement shares the machine with the server.
+const SAMPLES_A_TREE: usize = 8;
+
 /// Reads the memory of a running server now and then.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryLog {
     pid: u32,
+    tree: Tree,
     start: Instant,
     /// Seconds from the start, and bytes; never empty.
     samples: Vec<(f64, u64)>,
@@ -43,13 +48,17 @@ pub(crate) struct MemoryLog {
 impl MemoryLog {
     /// Reads for the first time.
     pub(crate) fn start(pid: u32) -> Result<Self, Error> {
-        let bytes = Tree::of(pid).resident_bytes().ok_or(Error::NoProcess(pid))?;
-        Ok(Self { pid, start: Instant::now(), samples: vec![(0.0, bytes)] })
+        let tree = Tree::of(pid);
+        let bytes = tree.resident_bytes().ok_or(Error::NoProcess(pid))?;
+        Ok(Self { pid, tree, start: Instant::now(), samples: vec![(0.0, bytes)] })
     }
 
     /// Reads again. A server that went away has no memory, and its missing answers say so.
     pub(crate) fn sample(&mut self) {
-        if let Some(bytes) = Tree::of(self.pid).resident_bytes() {
+        if self.samples.len().is_multiple_of(SAMPLES_A_TREE) {
+            self.tree = Tree::of(self.pid);
+        }
+        if let Some(bytes) = self.tree.resident_bytes() {
             self.samples.push((self.start.elapsed().as_secs_f64(), bytes));
         }
     }
@@ -75,7 +84,7 @@ mod tests {
     #[test]
     fn the_summary_has_the_first_the_largest_and_the_last() {
         let samples = vec![(0.0, 5), (0.5, 9), (1.0, 7)];
-        let log = MemoryLog { pid: 0, start: Instant::now(), samples };
+        let log = MemoryLog { pid: 0, tree: Tree::default(), start: Instant::now(), samples };
         assert_eq!(log.summary(), Memory { start_bytes: 5, max_bytes: 9, end_bytes: 7 });
     }
 }

@@ -22,7 +22,7 @@ fn the_best_settings_are_written_with_what_was_measured() {
         for (flag, path) in [("--data", &data), ("--target", &target), ("--out", &out), ("--json", &json)] {
             args.extend([flag.into(), path.clone().into_os_string()]);
         }
-        let rest = "--ready /bytes --budgets 8 --clients-max 2 --duration-s 0.1";
+        let rest = "--ready /bytes --budgets 8 --clients-max 2 --duration-s 0.01";
         args.extend(rest.split(' ').map(OsString::from));
         assert_eq!(run(args, &mut Vec::new()).unwrap(), exit);
         let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::{Goal, Window};
 use crate::stats::{Estimate, SLICES, interval};
-use crate::{Error, Failure, Failures};
+use crate::{Error, Failure, FailureKind, Failures};
 
 /// The longest latency that is told apart from longer ones.
 const MAX_LATENCY: Duration = Duration::from_secs(3600);
@@ -30,6 +30,12 @@ pub struct Tally {
     pub duplicates: u64,
     /// How many of these were answered.
     pub answered: u64,
+    /// How many got an answer with another status than 2xx.
+    pub refused: u64,
+    /// How many got no answer that could be understood.
+    pub failed: u64,
+    /// How many were not even sent.
+    pub not_sent: u64,
     /// The items in the answers.
     pub items: u64,
     /// Why requests were not answered, and items of answered batches got no output.
@@ -85,6 +91,9 @@ impl Tally {
             sent: 0,
             duplicates: 0,
             answered: 0,
+            refused: 0,
+            failed: 0,
+            not_sent: 0,
             items: 0,
             failures: Failures::default(),
             latency: histogram()?,
@@ -119,8 +128,23 @@ impl Tally {
                 self.latency.saturating_record(micros(latency));
                 self.slices[slice].good += u64::from(self.goal.is_some_and(|goal| latency <= goal.0));
             }
-            Err(failure) => self.failures.add(failure, 1),
+            Err(failure) => self.fail(failure),
         }
+    }
+
+    /// Counts a request without an answer. Its kind alone would not do: an item of an answered batch can fail too.
+    fn fail(&mut self, failure: Failure) {
+        match failure.kind {
+            FailureKind::Status { .. } => self.refused += 1,
+            FailureKind::NotSent => self.not_sent += 1,
+            FailureKind::Item { .. }
+            | FailureKind::Answer
+            | FailureKind::Connection
+            | FailureKind::Timeout => {
+                self.failed += 1;
+            }
+        }
+        self.failures.add(failure, 1);
     }
 
     /// Counts all of another thread's tally here too.
@@ -129,6 +153,9 @@ impl Tally {
         self.sent += other.sent;
         self.duplicates += other.duplicates;
         self.answered += other.answered;
+        self.refused += other.refused;
+        self.failed += other.failed;
+        self.not_sent += other.not_sent;
         self.items += other.items;
         self.failures.merge(other.failures);
         // Both have the same bounds, so adding cannot fail.
@@ -170,7 +197,6 @@ fn micros(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::FailureKind;
 
     fn ms(count: u64) -> Duration {
         Duration::from_millis(count)

@@ -37,7 +37,7 @@ impl Running {
         let log = log_path(name);
         let output = File::create(&log).map_err(|source| Error::Write { path: log.clone(), source })?;
         let errors = output.try_clone().map_err(|source| Error::Write { path: log.clone(), source })?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(locate(program, &start.directory));
         command.args(args).envs(&start.env).stdin(Stdio::null()).stdout(output).stderr(errors);
         if start.directory != Path::new("") {
             command.current_dir(&start.directory);
@@ -91,6 +91,13 @@ impl Drop for Running {
     }
 }
 
+/// Returns where a program is: by its name on the `PATH`, by a path from the working directory that it gets. That
+/// a relative path is not from ours would otherwise differ between operating systems.
+fn locate(program: &str, directory: &Path) -> PathBuf {
+    let path = directory.join(program);
+    if program.contains('/') { std::path::absolute(&path).unwrap_or(path) } else { program.into() }
+}
+
 /// Sends a signal. A process that has just gone needs none.
 fn signal(pid: u32, signal: Signal) {
     if let Ok(pid) = i32::try_from(pid) {
@@ -138,6 +145,14 @@ mod tests {
         while !tree.alive().is_empty() {
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_program_with_a_path_is_looked_for_from_its_working_directory() {
+        assert_eq!(locate("python3", Path::new("here")), Path::new("python3"));
+        assert_eq!(locate("/bin/sh", Path::new("here")), Path::new("/bin/sh"));
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(locate("bin/serve", Path::new("here")), here.join("here/bin/serve"));
     }
 
     #[test]

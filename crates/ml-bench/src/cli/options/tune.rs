@@ -41,7 +41,7 @@ pub(super) fn read(flags: &Flags) -> Result<Command, CliError> {
             None => [4, 8, 16, 32].into_iter().filter_map(NonZeroUsize::new).collect(),
         },
         clients_max: flags.count_or("clients-max", 64)?,
-        duration: seconds(flags, "duration-s", "seconds from 0.1 up", |given| given >= 0.1)?
+        duration: seconds(flags, "duration-s", "seconds from 0.01 up", |given| given >= 0.01)?
             .unwrap_or(Duration::from_secs(1)),
         out: flags.path("out")?.ok_or(Usage::Missing("out"))?,
     };

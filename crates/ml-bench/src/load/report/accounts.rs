@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::FailureKind;
 use crate::load::Tally;
 
 /// Where the requests went that were due in the counted time.
@@ -29,16 +28,15 @@ pub struct Accounts {
 
 impl Accounts {
     pub(super) fn new(tally: &Tally, scheduled: Option<u64>) -> Self {
-        let not_sent = tally.failures.of(&FailureKind::NotSent);
-        let (answered, refused, failed) = (tally.answered, tally.failures.refused(), tally.failures.failed());
-        let due = scheduled.unwrap_or(tally.sent);
+        let Tally { sent, answered, refused, failed, not_sent, .. } = *tally;
+        let due = scheduled.unwrap_or(sent);
         let ended = answered + refused + failed;
         let lost = |begun: u64, ended: u64| begun.cast_signed() - ended.cast_signed();
-        let unaccounted = match lost(tally.sent, ended) {
+        let unaccounted = match lost(sent, ended) {
             0 => lost(due, ended + not_sent),
             unanswered => unanswered,
         };
-        Self { due, sent: tally.sent, not_sent, answered, refused, failed, unaccounted }
+        Self { due, sent, not_sent, answered, refused, failed, unaccounted }
     }
 }
 
@@ -86,6 +84,19 @@ mod tests {
         let expected =
             Accounts { due: 7, sent: 6, not_sent: 1, answered: 2, refused: 1, failed: 3, unaccounted: 0 };
         assert_eq!(accounts, expected);
+    }
+
+    #[test]
+    fn an_item_that_failed_in_an_answered_batch_is_no_request() {
+        let mut tally = tally(&[]);
+        tally.send(Duration::ZERO, false);
+        let mut answered = Answered { items: 1, ..Answered::default() };
+        answered.failures.add(Failure::new(FailureKind::Answer, "no output"), 1);
+        let times = Times { due: Duration::ZERO, sent: Duration::ZERO, done: Duration::ZERO };
+        tally.record(times, Ok(answered));
+        let accounts = Accounts::new(&tally, None);
+        assert_eq!((accounts.answered, accounts.failed, accounts.unaccounted), (1, 0, 0));
+        assert_eq!(tally.failures.total(), 1);
     }
 
     #[test]
