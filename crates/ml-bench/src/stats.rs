@@ -53,17 +53,18 @@ pub fn interval(samples: &[f64]) -> Option<Estimate> {
     Some(Estimate { mean, low: mean - half, high: mean + half })
 }
 
-/// Returns the geometric mean of paired ratios with Student's 95 % interval of their logarithms.
+/// Returns the geometric mean of rates, or of paired ratios, with Student's 95 % interval of their logarithms.
 ///
-/// Each ratio is of two measurements of the same round, so what the machine did to both cancels. `None` without
-/// ratios, and when one of them has no logarithm.
+/// What slows a machine down multiplies, so the spread of logarithms is even, and no end of the interval is below 0.
+/// A paired ratio is of two measurements of the same round: what the machine did to both cancels. `None` without
+/// samples, and when one of them has no logarithm.
 ///
 /// ```
-/// let ratio = ml_bench::stats::ratio_interval(&[0.5, 2.0]);
+/// let ratio = ml_bench::stats::geometric_interval(&[0.5, 2.0]);
 /// assert!(ratio.is_some_and(|ratio| (ratio.mean - 1.0).abs() < 1e-12));
 /// ```
-pub fn ratio_interval(ratios: &[f64]) -> Option<Estimate> {
-    let logs: Vec<f64> = ratios.iter().map(|ratio| ratio.ln()).collect();
+pub fn geometric_interval(samples: &[f64]) -> Option<Estimate> {
+    let logs: Vec<f64> = samples.iter().map(|sample| sample.ln()).collect();
     let Estimate { mean, low, high } = interval(&logs).filter(|estimate| estimate.mean.is_finite())?;
     Some(Estimate { mean: mean.exp(), low: low.exp(), high: high.exp() })
 }
@@ -127,17 +128,17 @@ mod tests {
         let one = interval(&[3.0]).unwrap();
         assert_eq!((one.mean, one.has_interval(), one.to_string()), (3.0, false, "3.0".to_owned()));
         assert_eq!(serde_json::to_string(&one).unwrap(), r#"{"mean":3.0,"low":null,"high":null}"#);
-        assert_eq!((interval(&[]), ratio_interval(&[])), (None, None));
+        assert_eq!((interval(&[]), geometric_interval(&[])), (None, None));
     }
 
     #[test]
     fn a_ratio_has_the_interval_of_its_logarithms() {
         // Logs −ln 2, 0, ln 2: the mean is 0, the standard error ln 2 / √3, Student's 2 degrees 4.302653.
-        let Estimate { mean, low, high } = ratio_interval(&[0.5, 1.0, 2.0]).unwrap();
+        let Estimate { mean, low, high } = geometric_interval(&[0.5, 1.0, 2.0]).unwrap();
         let half = (4.302_653 * 2_f64.ln() / 3_f64.sqrt()).exp();
         assert!((mean - 1.0).abs() < 1e-12);
         assert!((high / half - 1.0).abs() < 1e-5 && (low * half - 1.0).abs() < 1e-5, "{low} {high}");
-        assert_eq!(ratio_interval(&[1.0, 0.0]), None);
+        assert_eq!(geometric_interval(&[1.0, 0.0]), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What one turn of one target found.
 
+use std::num::NonZeroUsize;
+
 use serde::Serialize;
 
 use crate::limit::Speed;
@@ -10,7 +12,7 @@ use crate::load::{Latency, LoadReport};
 pub struct Figures {
     /// Items per second.
     pub items_per_s: f64,
-    /// Half of the requests, or of a bare loop's runs, took at most this.
+    /// Half of the requests took at most this, or half of a bare loop's runs of one item; runs of many answer nobody.
     pub p50_ms: Option<f64>,
     /// 99 % took at most this.
     pub p99_ms: Option<f64>,
@@ -37,8 +39,8 @@ impl Figures {
         }
     }
 
-    pub(super) fn of_speed(speed: &Speed) -> Self {
-        let latency = Latency::of(&speed.runs);
+    pub(super) fn of_speed(speed: &Speed, batch: NonZeroUsize) -> Self {
+        let latency = Latency::of(&speed.runs).filter(|_| batch == NonZeroUsize::MIN);
         Self {
             items_per_s: speed.items_per_s(),
             p50_ms: latency.map(|latency| latency.p50),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Figures;
 use super::file::Plan;
 use super::rounds::Turn;
-use crate::stats::{Estimate, interval, median, ratio_interval};
+use crate::stats::{Estimate, geometric_interval, interval, median};
 
 /// What the comparison found.
 #[derive(Debug, Clone, Serialize)]
@@ -34,7 +34,7 @@ pub struct ScenarioReport {
 pub struct TargetReport {
     /// The target.
     pub name: String,
-    /// The mean over the rounds.
+    /// The geometric mean over the rounds; the plain one where a round had no answer.
     pub items_per_s: Estimate,
     /// The median of the rounds.
     pub items_per_s_median: f64,
@@ -108,7 +108,7 @@ impl TargetReport {
         let speeds = all(|turn| Some(turn.items_per_s));
         Some(Self {
             name,
-            items_per_s: interval(&speeds)?,
+            items_per_s: geometric_interval(&speeds).or_else(|| interval(&speeds))?,
             items_per_s_median: median(&speeds)?,
             p50_ms: median(&all(|turn| turn.p50_ms)),
             p99_ms: median(&all(|turn| turn.p99_ms)),
@@ -127,7 +127,7 @@ impl Ratios {
         let of = |figure: fn(&Figures) -> Option<f64>| {
             let pairs = turns.iter().zip(first);
             let ratios = pairs.map(|(turn, first)| Some(figure(turn)? / figure(first)?));
-            ratio_interval(&ratios.collect::<Option<Vec<f64>>>()?)
+            geometric_interval(&ratios.collect::<Option<Vec<f64>>>()?)
         };
         Self {
             items_per_s: of(|turn| Some(turn.items_per_s)),

@@ -1,5 +1,6 @@
 //! A target as it takes part: a server that is started when its turn needs it, or a model that is loaded once.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A target as it takes part.
 pub(super) enum Contender {
     Server(Box<Hosted>),
-    Raw { model: Model, pass: Pass },
+    Raw { model: Model, pass: Pass, batch: NonZeroUsize },
 }
 
 /// A server, and how it is started.
@@ -65,7 +66,7 @@ fn raw(limit: &LimitTarget, data: PathBuf) -> Result<Contender, Error> {
     let model = workload.load(width)?;
     let items = workload.items(&model)?;
     let pass = Pass::new(&model, &items, Case { width, batch: limit.batch, order: limit.order })?;
-    Ok(Contender::Raw { model, pass })
+    Ok(Contender::Raw { model, pass, batch: limit.batch })
 }
 
 impl Hosted {

@@ -19,7 +19,7 @@ pub(super) fn take(contender: &mut Contender, scenario: &Scenario) -> Result<Fig
             hosted.end();
             figures
         }
-        Contender::Raw { model, pass } => {
+        Contender::Raw { model, pass, batch } => {
             pass.warm_up(model)?;
             let mut speed = Speed::new()?;
             let duration = Duration::from_secs_f64(scenario.duration_s);
@@ -27,7 +27,7 @@ pub(super) fn take(contender: &mut Contender, scenario: &Scenario) -> Result<Fig
             while speed.elapsed < duration {
                 speed.add(&pass.run(model)?);
             }
-            Ok(Figures::of_speed(&speed))
+            Ok(Figures::of_speed(&speed, *batch))
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{AloneReport, Case, Workload};
 use crate::grid::Grid;
 use crate::html::Page;
 use crate::plot::Bars;
-use crate::stats::{Estimate, interval};
+use crate::stats::{Estimate, geometric_interval};
 use crate::table::Table;
 
 /// What the bare loops found.
@@ -38,8 +38,10 @@ pub struct CaseReport {
     /// The combination.
     #[serde(flatten)]
     pub case: Case,
-    /// The mean over the rounds.
+    /// The geometric mean over the rounds.
     pub items_per_s: Estimate,
+    /// The ratio to the best, paired within the rounds.
+    pub ratio: Estimate,
 }
 
 impl LimitReport {
@@ -51,13 +53,8 @@ impl LimitReport {
         cases: Vec<(Case, Vec<f64>)>,
         alone: Vec<AloneReport>,
     ) -> Self {
-        let report =
-            |(case, speeds): (Case, Vec<f64>)| Some(CaseReport { case, items_per_s: interval(&speeds)? });
-        let cases: Vec<CaseReport> = cases.into_iter().filter_map(report).collect();
-        let best = cases
-            .iter()
-            .copied()
-            .max_by(|one, other| one.items_per_s.mean.total_cmp(&other.items_per_s.mean));
+        let cases = reports(cases);
+        let best = best(&cases);
         Self {
             model: workload.model.display().to_string(),
             runtime: runtime.to_owned(),
@@ -90,8 +87,8 @@ impl LimitReport {
     }
 
     fn grid(&self) -> Grid {
-        let mut grid = Grid::new(["order", "sessions", "threads", "batch", "items/s"]);
-        for CaseReport { case, items_per_s } in &self.cases {
+        let mut grid = Grid::new(["order", "sessions", "threads", "batch", "items/s", "ratio to the best"]);
+        for CaseReport { case, items_per_s, ratio } in &self.cases {
             let (sessions, threads) = (case.width.sessions, case.width.threads);
             grid.row([
                 case.order.to_string(),
@@ -99,6 +96,7 @@ impl LimitReport {
                 threads.to_string(),
                 case.batch.to_string(),
                 items_per_s.to_string(),
+                format!("{ratio:.2}"),
             ]);
         }
         grid
@@ -113,6 +111,26 @@ impl LimitReport {
         }
         grid
     }
+}
+
+/// Returns the report of each case, with its ratio to the best in the same round.
+fn reports(cases: Vec<(Case, Vec<f64>)>) -> Vec<CaseReport> {
+    let mean = |speeds: &[f64]| geometric_interval(speeds).map_or(0.0, |estimate| estimate.mean);
+    let best = cases.iter().max_by(|(_, one), (_, other)| mean(one).total_cmp(&mean(other)));
+    let best = best.map_or_else(Vec::new, |(_, speeds)| speeds.clone());
+    let report = |(case, speeds): (Case, Vec<f64>)| {
+        let ratios: Vec<f64> = speeds.iter().zip(&best).map(|(speed, best)| speed / best).collect();
+        Some(CaseReport {
+            case,
+            items_per_s: geometric_interval(&speeds)?,
+            ratio: geometric_interval(&ratios)?,
+        })
+    };
+    cases.into_iter().filter_map(report).collect()
+}
+
+fn best(cases: &[CaseReport]) -> Option<CaseReport> {
+    cases.iter().copied().max_by(|one, other| one.items_per_s.mean.total_cmp(&other.items_per_s.mean))
 }
 
 impl fmt::Display for Case {
@@ -131,5 +149,22 @@ impl fmt::Display for LimitReport {
         let mut table = Table::default();
         table.row("best", &format!("{} items/s with {} (sessions × threads)", best.items_per_s, best.case));
         write!(f, "\n{table}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::{Order, Width};
+
+    #[test]
+    fn the_best_has_the_highest_geometric_mean_and_ratios_are_paired() {
+        let one = NonZeroUsize::MIN;
+        let case = Case { width: Width { sessions: one, threads: one }, batch: one, order: Order::Sorted };
+        // The second round was ten times slower; the arithmetic mean of the first case is higher.
+        let reports = reports(vec![(case, vec![110.0, 5.0]), (case, vec![100.0, 10.0])]);
+        let [first, second] = &reports[..] else { panic!() };
+        assert_eq!(best(&reports), Some(*second));
+        assert!((second.ratio.mean - 1.0).abs() < 1e-9 && (first.ratio.mean - 0.55_f64.sqrt()).abs() < 1e-9);
     }
 }

@@ -48,7 +48,9 @@ pub struct LoadReport {
     pub answered: u64,
     /// Where every request went.
     pub accounts: Accounts,
-    /// How many requests equalled one in flight when they were sent.
+    /// The share of requests that should equal one in flight.
+    pub duplicates_asked: f64,
+    /// How many did when they were sent: fewer than asked for when nothing was in flight.
     pub duplicates: u64,
     /// The items in the answers.
     pub items: u64,
@@ -106,6 +108,7 @@ impl LoadReport {
             requests: tally.requests,
             answered: tally.answered,
             accounts: Accounts::new(tally, *scheduled),
+            duplicates_asked: options.duplicates,
             duplicates: tally.duplicates,
             items: tally.items,
             errors: tally.failures.clone(),
@@ -160,8 +163,9 @@ impl fmt::Display for LoadReport {
         table.row("model", &format!("{} at {}", self.model, self.url));
         table.row("load", &self.load());
         table.row("requests", &self.accounts);
-        if self.duplicates > 0 {
-            table.row("duplicates", &format!("{} equalled a request in flight", self.duplicates));
+        if self.duplicates_asked > 0.0 {
+            let (found, asked) = (self.duplicates, 100.0 * self.duplicates_asked);
+            table.row("duplicates", &format!("{found} equalled one in flight; asked for {asked} % of all"));
         }
         table.row("items", &self.items);
         table.failures(&self.errors);

@@ -186,7 +186,8 @@ impl Tally {
     fn per_s(&self, count: impl Fn(&Served) -> u64) -> Estimate {
         let rates = self.slices.each_ref().map(|served| count(served) as f64 / self.window.slice_s());
         // There are always slices; the estimate of none is never seen.
-        interval(&rates).unwrap_or(Estimate { mean: 0.0, low: 0.0, high: 0.0 })
+        let estimate = interval(&rates).unwrap_or(Estimate { mean: 0.0, low: 0.0, high: 0.0 });
+        Estimate { low: estimate.low.max(0.0), ..estimate }
     }
 }
 
@@ -248,7 +249,8 @@ mod tests {
         for (due, sent, done) in [(1000, 1000, 1100), (2000, 2000, 2101), (3000, 3050, 3120)] {
             tally.record(Times { due: ms(due), sent: ms(sent), done: ms(done) }, answered(1));
         }
-        assert_eq!(tally.good_per_s().map(|estimate| estimate.mean), Some(0.1));
+        let good = tally.good_per_s().unwrap();
+        assert_eq!((good.mean, good.low), (0.1, 0.0), "no rate is below 0");
     }
 
     #[test]

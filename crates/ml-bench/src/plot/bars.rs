@@ -5,7 +5,7 @@ use super::{COLOURS, RIGHT, TOP, WIDTH, document, text};
 use crate::stats::Estimate;
 
 /// The room for the names, and the height of one bar with the gap below it.
-const NAMES: f64 = 190.0;
+const NAMES: f64 = 250.0;
 const ROW: f64 = 26.0;
 
 /// A plot of bars.
@@ -73,9 +73,9 @@ mod tests {
             ("b".to_owned(), Estimate { mean: 100.0, low: f64::NEG_INFINITY, high: f64::INFINITY }),
         ];
         let svg = Bars::new("t", rows).svg().unwrap();
-        // The axis is 430 long, from 190, and ends at 100.
-        assert!(svg.contains("width=\"215.0\"") && svg.contains("width=\"430.0\""), "{svg}");
-        assert!(svg.contains("x1=\"297.5\" x2=\"620.0\""), "{svg}");
+        // The axis is 370 long, from 250, and ends at 100.
+        assert!(svg.contains("width=\"185.0\"") && svg.contains("width=\"370.0\""), "{svg}");
+        assert!(svg.contains("x1=\"342.5\" x2=\"620.0\""), "{svg}");
         assert_eq!(svg.matches("class=\"error\"").count(), 1, "one round has no interval");
         assert_eq!(Bars::new("t", Vec::new()).svg(), None);
     }
