@@ -148,8 +148,8 @@ Usage: ml-bench tune --serve COMMAND --goal-p99-ms X --data FILE --model NAME --
   --target FILE        how requests and answers look, as JSON (ml-serve's); see ml-bench eval --help
   --json FILE          write the report there too
 
-Successive halving: every setting is measured with 1, 2, 4 ... clients until the goal is missed; the better half
-goes on with twice the time, until the best is found. Passes when it meets the goal.
+Successive halving: every setting is measured twice with 1, 2, 4 ... clients until the goal is missed; the better
+half goes on with twice the time, until the best is found. Passes when it meets the goal.
 ";
 
 pub(super) const ECHO: &str = "\

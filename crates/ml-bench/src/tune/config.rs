@@ -17,7 +17,7 @@ pub(super) fn text(report: &TuneReport, day: &str) -> String {
         "# Written by `ml-bench tune` on {day}, for a machine on which the server may use {cpus} CPUs.\n\
          #\n\
          # Measured: {items_per_s:.1} items/s with p99 {p99_ms:.1} ms, {verdict} the goal of {goal_p99_ms} ms,\n\
-         # from {clients} clients in a closed loop, {batch} items a request, counted for {seconds} s;\n\
+         # from {clients} clients in a closed loop, {batch} items a request, counted twice for {seconds} s;\n\
          # the best of {tried} settings by successive halving.\n"
     );
     for (name, value) in [("server", serve), ("model", model), ("data", &data.display().to_string())] {
@@ -98,7 +98,7 @@ mod tests {
 # Written by `ml-bench tune` on 2026-01-01, for a machine on which the server may use 2 CPUs.
 #
 # Measured: 250.0 items/s with p99 88.1 ms, within the goal of 100 ms,
-# from 32 clients in a closed loop, 1 items a request, counted for 8 s;
+# from 32 clients in a closed loop, 1 items a request, counted twice for 8 s;
 # the best of 20 settings by successive halving.
 # server: serve runners = 9
 # model: m
