@@ -110,5 +110,10 @@ wide_threads = 2
 batch_items_max = 16
 ";
         assert_eq!(text(&report, "2026-01-01"), expected);
+
+        let best = Measured { within_goal: false, ..best };
+        let missed = TuneReport { best, ..report };
+        assert!(!missed.passed() && missed.to_string().contains("no settings met the goal"), "{missed}");
+        assert!(text(&missed, "2026-01-01").contains("the nearest to the goal of 100 ms"));
     }
 }
