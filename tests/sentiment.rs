@@ -53,8 +53,8 @@ fn assert_close(output: &Value, expected: &Value, tolerance: f64) {
 }
 
 /// Sends every item alone, all in one batch, and all as lines.
-fn check(runtime: &str, tolerance: f64) {
-    let server = program(FOLDER, runtime).serve();
+fn check(folder: &str, runtime: &str, tolerance: f64) {
+    let server = program(folder, runtime).serve();
     let reference = reference();
     assert!(reference.len() > 40);
     for pair in &reference {
@@ -90,13 +90,25 @@ fn check_equal_items(server: &Server, reference: &[(Value, Value)]) {
 
 #[test]
 fn rten_answers_as_python_does() {
-    check("rten", 1e-4);
+    check(FOLDER, "rten", 1e-4);
 }
 
 /// Needs ONNX Runtime; without it this fails with the server's own advice on how to get it.
 #[test]
 fn onnx_runtime_answers_as_python_does() {
-    check("onnxruntime", 1e-5);
+    check(FOLDER, "onnxruntime", 1e-5);
+}
+
+#[test]
+fn packed_batches_answer_as_python_does() {
+    const PACKED: &[u8] = include_bytes!("data/tiny-sentiment/packed.onnx");
+    const TOKENIZER: &[u8] = include_bytes!("data/tiny-sentiment/tokenizer.json");
+    // The other file proves that the packed one is preferred.
+    let files = [("model.packed.onnx", PACKED), ("model.onnx", b"broken"), ("tokenizer.json", TOKENIZER)];
+    let folder = folder("packed", &files);
+    for (runtime, tolerance) in [("rten", 1e-4), ("onnxruntime", 1e-5)] {
+        check(folder.to_str().unwrap(), runtime, tolerance);
+    }
 }
 
 /// Makes a model folder of the named files, with what each holds.

@@ -4,6 +4,7 @@
 //! `cargo run --release --example sentiment -- .ml/models/sentiment`.
 
 mod pipeline;
+mod tokens;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -18,7 +19,9 @@ fn main() -> ExitCode {
 
 fn serve(server: Server) -> Result<Server, Box<dyn Error + Send + Sync>> {
     let [entry] = server.config().models.as_slice() else {
-        return Err("name one model folder, with model.onnx and tokenizer.json in it".into());
+        return Err(
+            "name one model folder, with tokenizer.json and model.packed.onnx or model.onnx in it".into()
+        );
     };
     let sentiment = Sentiment::load(&entry.path, &server.model_options())?;
     let info = ModelInfo {

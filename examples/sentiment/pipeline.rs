@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use ml_core::{Facts, LoadError, Model, ModelError, ModelOptions, Pipeline, Rejection};
-use ndarray::{Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 use tokenizers::{Tokenizer, TruncationParams};
+
+use crate::tokens;
 
 /// Longer texts are refused rather than cut without a word: the model reads only the first tokens of a text.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -26,7 +27,7 @@ pub struct Review {
 
 /// A tokenised text.
 pub struct Encoding {
-    tokens: Vec<i64>,
+    tokens: Vec<u32>,
     embedding: bool,
 }
 
@@ -53,6 +54,8 @@ pub struct Judgement {
 pub struct Sentiment {
     tokenizer: Tokenizer,
     model: Model,
+    /// Whether the model takes its batches packed, which computes no padding.
+    packed: bool,
 }
 
 /// Why the folder does not hold this pipeline.
@@ -65,14 +68,14 @@ pub enum SentimentError {
 }
 
 impl Sentiment {
-    /// Loads `model.onnx` and `tokenizer.json` from a folder.
+    /// Loads `tokenizer.json` and `model.packed.onnx` from a folder, or `model.onnx` where that is all there is.
     pub fn load(folder: &Path, options: &ModelOptions) -> Result<Self, SentimentError> {
-        let model = Model::load(folder.join("model.onnx"), options)?;
-        model.expect(
-            &["input_ids", "attention_mask", "token_type_ids"],
-            &["sentence_embedding", "probabilities"],
-        )?;
-        Ok(Self { tokenizer: tokenizer(&folder.join("tokenizer.json"))?, model })
+        let file = folder.join("model.packed.onnx");
+        let packed = file.exists();
+        let model = Model::load(if packed { file } else { folder.join("model.onnx") }, options)?;
+        let inputs: &[&str] = if packed { &tokens::PACKED } else { &tokens::PADDED };
+        model.expect(inputs, &["sentence_embedding", "probabilities"])?;
+        Ok(Self { tokenizer: tokenizer(&folder.join("tokenizer.json"))?, model, packed })
     }
 
     /// Returns what runs the model.
@@ -118,25 +121,13 @@ impl Pipeline for Sentiment {
     fn clean(&self, review: Review, _: &Facts) -> Result<Encoding, Rejection> {
         let encoded = self.tokenizer.encode_fast(review.text, true);
         let encoded = encoded.map_err(|error| Rejection::new("text", "tokenises").value(error))?;
-        let tokens = encoded.get_ids().iter().copied().map(i64::from).collect();
-        Ok(Encoding { tokens, embedding: review.embedding })
+        Ok(Encoding { tokens: encoded.get_ids().to_vec(), embedding: review.embedding })
     }
 
     fn predict_batch(&self, batch: &[Encoding]) -> Result<Vec<Scores>, ModelError> {
-        let longest = batch.iter().map(|text| text.tokens.len()).max().unwrap_or(0);
-        let mut ids = Array2::<i64>::zeros((batch.len(), longest));
-        let mut mask = ids.clone();
-        for (text, (mut ids, mut mask)) in batch.iter().zip(ids.outer_iter_mut().zip(mask.outer_iter_mut())) {
-            let tokens = ArrayView1::from(&text.tokens);
-            ids.slice_axis_mut(Axis(0), (..tokens.len()).into()).assign(&tokens);
-            mask.slice_axis_mut(Axis(0), (..tokens.len()).into()).fill(1);
-        }
-        let types = Array2::<i64>::zeros(ids.raw_dim());
-        let outputs = self.model.run(vec![
-            ("input_ids", ids.into()),
-            ("attention_mask", mask.into()),
-            ("token_type_ids", types.into()),
-        ])?;
+        let texts: Vec<&[u32]> = batch.iter().map(|text| text.tokens.as_slice()).collect();
+        let inputs = if self.packed { tokens::packed(&texts) } else { tokens::padded(&texts) };
+        let outputs = self.model.run(inputs)?;
         let probabilities = outputs.get::<f32>("probabilities")?;
         let embeddings = outputs.get::<f32>("sentence_embedding")?;
         let rows = probabilities.outer_iter().zip(embeddings.outer_iter()).zip(batch);
@@ -158,6 +149,10 @@ impl Pipeline for Sentiment {
     /// A longer text is more work, and padding a shorter one to its length is wasted work.
     fn cost(&self, text: &Encoding) -> usize {
         text.tokens.len()
+    }
+
+    fn takes_packed_batches(&self) -> bool {
+        self.packed
     }
 
     fn example(&self) -> Option<Review> {

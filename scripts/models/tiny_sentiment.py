@@ -16,6 +16,7 @@ import onnx
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 import bert
+import packed
 from runner import Runner, answer
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "data" / "tiny-sentiment"
@@ -97,9 +98,10 @@ def main():
     words = random_weights(tokenizer.get_vocab_size())
     head = spread_head(words, tokenizer.to_str())
     metadata = {"labels": "negative,positive", "license": "MIT OR Apache-2.0", "max_tokens": str(MAX_TOKENS)}
-    model = bert.sentiment_model(words, CONFIG, head, metadata)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, OUT / "model.onnx")
+    for name, form in (("model.onnx", bert), ("packed.onnx", packed)):
+        model = form.sentiment_model(words, CONFIG, head, metadata)
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, OUT / name)
     runner = Runner(str(OUT / "model.onnx"), tokenizer.to_str())
     with (OUT / "expected.ndjson").open("w", encoding="utf-8") as file:
         for text in SENTENCES + EDGES:
