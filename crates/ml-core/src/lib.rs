@@ -19,7 +19,7 @@ pub use pipeline::Pipeline;
 pub use rejection::Rejection;
 pub use runtime::{
     Dimension, Element, ElementType, LoadError, LoadErrorKind, Model, ModelOptions, OnnxRuntimeNotFound,
-    Outputs, RuntimeChoice, Signature, Tensor, TensorInfo, find_onnxruntime,
+    OptimisedCopy, Outputs, RuntimeChoice, Signature, Tensor, TensorInfo, find_onnxruntime,
 };
 pub use stage::{Stage, Timings};
 pub use threads::{ThreadPlan, ThreadWishes};

@@ -2,6 +2,7 @@
 //!
 //! The two foreign engines have one door each: `onnxruntime.rs` and `rten.rs`. Nothing else names them.
 
+mod elastic;
 mod error;
 mod onnxruntime;
 mod rten;
@@ -13,7 +14,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::width::Width;
 use crate::{ModelError, ThreadPlan};
 
 pub use self::error::{LoadError, LoadErrorKind};
@@ -32,6 +32,20 @@ pub enum RuntimeChoice {
     Rten,
 }
 
+/// Whether ONNX Runtime's optimised form of a model is kept on disk.
+///
+/// From such a copy a model is loaded in a fraction of the time, and its sessions share one mapping of the weights.
+/// Models of some megabytes and less need none, and neither do models that store their weights in files of their own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OptimisedCopy {
+    /// In `.optimised/`, in the folder of the model: made when there is none for this content, ONNX Runtime and CPU.
+    /// Where the folder cannot be written to, the model is loaded without.
+    #[default]
+    BesideModel,
+    /// Nowhere: nothing is written, and each session has weights of its own.
+    Never,
+}
+
 /// How a model is to be loaded.
 #[derive(Debug, Clone, Default)]
 pub struct ModelOptions {
@@ -39,8 +53,11 @@ pub struct ModelOptions {
     pub runtime: RuntimeChoice,
     /// ONNX Runtime's shared library; found by itself when not given.
     pub onnxruntime_path: Option<PathBuf>,
-    /// Sessions are `threads.runners`, each of `threads.intra_op` threads.
+    /// Sessions are `threads.runners`, each of `threads.intra_op` threads, and one of `threads.wide` threads for runs
+    /// that have the machine to themselves.
     pub threads: ThreadPlan,
+    /// Whether the optimised form of the model is kept on disk.
+    pub optimised_copy: OptimisedCopy,
 }
 
 /// One size of a tensor's shape.
@@ -170,6 +187,7 @@ impl Model {
             runtime = backend.name(),
             sessions = options.threads.runners,
             threads_per_session = options.threads.intra_op,
+            threads_of_lone_run = options.threads.wide,
             "model loaded"
         );
         Ok(Self(Arc::new(Loaded { path: path.to_owned(), backend })))
@@ -237,7 +255,6 @@ impl Model {
     /// When an input is missing, unknown or of the wrong type or rank, or when the runtime fails.
     pub fn run(&self, inputs: Vec<(&str, Tensor<'_>)>) -> Result<Outputs, ModelError> {
         self.signature().check(&inputs)?;
-        tracing::trace!(width = ?Width::granted(), "run");
         self.0.backend.run(inputs)
     }
 }

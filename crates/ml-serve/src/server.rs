@@ -14,8 +14,8 @@ use actix_web::rt::time::timeout;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use ml_core::{
-    CacheOptions, EngineBuilder, LoadError, Metrics, Model, ModelOptions, Pipeline, RuntimeChoice,
-    ThreadPlan, ThreadWishes, WhenFull,
+    CacheOptions, EngineBuilder, LoadError, Metrics, Model, ModelOptions, OptimisedCopy, Pipeline,
+    RuntimeChoice, ThreadPlan, ThreadWishes, WhenFull,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -179,6 +179,10 @@ impl Server {
             },
             onnxruntime_path: self.config.onnxruntime_path.clone(),
             threads: self.threads,
+            optimised_copy: match self.config.optimised_copy {
+                config::OptimisedCopy::BesideModel => OptimisedCopy::BesideModel,
+                config::OptimisedCopy::Never => OptimisedCopy::Never,
+            },
         }
     }
 

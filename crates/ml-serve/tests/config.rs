@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ml_serve::config::{
-    Config, ConfigError, Invocation, Kind, LogFormat, ModelEntry, RuntimeChoice, SETTINGS, Setting,
-    from_sources,
+    Config, ConfigError, Invocation, Kind, LogFormat, ModelEntry, OptimisedCopy, RuntimeChoice, SETTINGS,
+    Setting, from_sources,
 };
 
 #[path = "config/documents.rs"]
@@ -98,6 +98,7 @@ fn every_key_reaches_its_own_field() {
         preprocess_threads = 5
         runtime = "onnxruntime"
         onnxruntime_path = "lib/libonnxruntime.so"
+        optimised_copy = "never"
         batch_items_max = 6
         queue_items_max = 0x10
         queue_bytes_max = "14KiB"
@@ -131,6 +132,7 @@ fn every_key_reaches_its_own_field() {
         preprocess_threads: NonZeroUsize::new(5),
         runtime: RuntimeChoice::OnnxRuntime,
         onnxruntime_path: Some("lib/libonnxruntime.so".into()),
+        optimised_copy: OptimisedCopy::Never,
         batch_items_max: 6,
         queue_items_max: 16,
         queue_bytes_max: 14 * 1024,

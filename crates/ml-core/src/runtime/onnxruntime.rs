@@ -1,69 +1,48 @@
-//! The door to ONNX Runtime: found on this machine, loaded once, one session for each runner.
+//! The door to ONNX Runtime: found on this machine, loaded once, a session for each runner and a wide one.
 
+mod copy;
 mod environment;
 mod find;
+mod graph;
+mod sessions;
 mod values;
+mod weights;
 
 use std::path::Path;
 
 use ort::session::Session;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::ValueType;
 
 use self::environment::environment;
 pub use self::find::{OnnxRuntimeNotFound, find_onnxruntime};
-use super::slots::Slots;
+use self::sessions::Sessions;
+use self::weights::Mapping;
+use super::elastic::Elastic;
 use super::{
     Backend, Dimension, LoadError, LoadErrorKind, ModelOptions, Outputs, Signature, Tensor, TensorInfo,
 };
 use crate::ModelError;
 
-/// Fusions that make this model form slower on a CPU than the plain nodes they replace.
-///
-/// `SkipLayerNormFusion` costs 9 to 12 % on int8 encoders and gains nothing in fp32 (all-MiniLM-L6-v2,
-/// ONNX Runtime 1.31.1, AVX-512): `SkipLayerNormalization` ran 250 ms where `Add` and `LayerNormalization` ran 91.
-const SLOW_FUSIONS: &str = "SkipLayerNormFusion";
-
 struct OnnxRuntime {
     name: String,
     signature: Signature,
-    sessions: Slots<Session>,
+    sessions: Elastic<Session>,
+    /// What the sessions read. Fields are dropped in their order, so that it is there for as long as they are.
+    _weights: Vec<Mapping>,
 }
 
 pub(super) fn load(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
-    let loaded = environment(options.onnxruntime_path.as_deref())
+    let runtime = environment(options.onnxruntime_path.as_deref())
         .map_err(|error| LoadError::new(path, LoadErrorKind::NoRuntime(error)))?;
-    let mut builder = session_options(&loaded.environment, options.threads.intra_op)
-        .map_err(|error| LoadError::unsupported(path, &loaded.name, error.message()))?;
-    let mut session =
-        || builder.commit_from_file(path).map_err(|error| load_error(path, &loaded.name, &error));
-    let first = session()?;
-    let signature = signature(&first, path, &loaded.name)?;
-    let mut sessions = vec![first];
-    for _ in 1..options.threads.runners {
-        sessions.push(session()?);
-    }
-    let sessions = Slots::new(sessions);
-    Ok(Box::new(OnnxRuntime { name: loaded.name.clone(), signature, sessions }))
-}
-
-/// Options chosen on purpose; each that differs from ONNX Runtime's default has its reason here.
-fn session_options(
-    environment: &ort::environment::Environment,
-    threads: usize,
-) -> ort::Result<SessionBuilder> {
-    Ok(Session::builder(environment)?
-        // ONNX Runtime sizes its pools from the host; our plan knows the cgroup.
-        .with_intra_threads(threads)?
-        .with_inter_threads(1)?
-        .with_parallel_execution(false)?
-        .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_disabled_optimizers(SLOW_FUSIONS)?
-        // Waiting threads sleep: spinning took 28 to 41 % more CPU an item and made two callers slower.
-        .with_intra_op_spinning(false)?
-        .with_inter_op_spinning(false)?
-        // Patterns are kept for each shape that was ever seen; lengths vary here, so they would only pile up.
-        .with_memory_pattern(false)?)
+    let name = runtime.name.clone();
+    let Sessions { narrow, wide, weights } =
+        sessions::build(runtime, path, options).map_err(|error| load_error(path, &name, &error))?;
+    let signature = match narrow.first() {
+        Some(session) => signature(session, path, &name)?,
+        None => Signature::default(),
+    };
+    let sessions = Elastic::new(narrow, wide);
+    Ok(Box::new(OnnxRuntime { name, signature, sessions, _weights: weights }))
 }
 
 fn load_error(path: &Path, runtime: &str, error: &ort::Error) -> LoadError {

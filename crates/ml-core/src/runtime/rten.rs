@@ -9,12 +9,12 @@ use ndarray::{ArrayViewD, CowArray, IxDyn};
 use rten::{DataType, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueType, ValueView};
 use rten_tensor::{AsView, Layout};
 
-use super::slots::Slots;
+use super::elastic::Elastic;
 use super::{
     Backend, Dimension, ElementType, LoadError, LoadErrorKind, ModelOptions, OutputTensor, Outputs,
     Signature, Tensor, TensorInfo,
 };
-use crate::ModelError;
+use crate::{ModelError, ThreadPlan};
 
 const NAME: &str = "rten 0.27";
 
@@ -23,8 +23,8 @@ struct Rten {
     signature: Signature,
     inputs: Vec<NodeId>,
     outputs: Vec<NodeId>,
-    /// One for each runner, so that concurrent runs do not wait for each other's threads.
-    pools: Slots<Arc<ThreadPool>>,
+    /// One for each runner, so that concurrent runs do not wait for each other's threads, and a wide one.
+    pools: Elastic<Arc<ThreadPool>>,
 }
 
 pub(super) fn load(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
@@ -39,9 +39,10 @@ pub(super) fn load(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backen
         outputs: infos(&outputs)?,
         metadata: model.metadata().fields().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     };
-    let threads = options.threads;
-    let pools = (0..threads.runners.max(1)).map(|_| Arc::new(ThreadPool::with_num_threads(threads.intra_op)));
-    let pools = Slots::new(pools.collect());
+    let ThreadPlan { runners, intra_op, wide, .. } = options.threads;
+    let pool = |threads| Arc::new(ThreadPool::with_num_threads(threads));
+    let narrow = (0..runners.max(1)).map(|_| pool(intra_op)).collect();
+    let pools = Elastic::new(narrow, (wide > intra_op).then(|| pool(wide)));
     Ok(Box::new(Rten { model, signature, inputs, outputs, pools }))
 }
 

@@ -27,6 +27,8 @@ pub struct Config {
     pub runtime: RuntimeChoice,
     /// ONNX Runtime's shared library; `None` is searched for.
     pub onnxruntime_path: Option<PathBuf>,
+    /// Whether the optimised form of each model is kept on disk.
+    pub optimised_copy: OptimisedCopy,
     /// Most items in one model run.
     pub batch_items_max: usize,
     /// Most items that wait for one model; more are refused.
@@ -72,6 +74,15 @@ pub enum RuntimeChoice {
     Rten,
 }
 
+/// Where ONNX Runtime's optimised form of a model is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OptimisedCopy {
+    /// In `.optimised/`, in the folder of the model.
+    BesideModel,
+    /// Nowhere.
+    Never,
+}
+
 /// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -113,6 +124,7 @@ impl Config {
             preprocess_threads: None,
             runtime: RuntimeChoice::Auto,
             onnxruntime_path: None,
+            optimised_copy: OptimisedCopy::Never,
             batch_items_max: 0,
             queue_items_max: 0,
             queue_bytes_max: 0,

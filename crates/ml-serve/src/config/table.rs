@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::setting::{Choice, Kind, Setting};
-use super::{Config, LogFormat, RuntimeChoice, form};
+use super::{Config, LogFormat, OptimisedCopy, RuntimeChoice, form};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -73,6 +73,14 @@ pub const SETTINGS: &[Setting] = &[
         key: "onnxruntime_path",
         help: "ONNX Runtime's shared library",
         kind: Kind::Path { set: |config, path| config.onnxruntime_path = Some(path) },
+    },
+    Setting {
+        key: "optimised_copy",
+        help: "where optimised models are kept",
+        kind: Kind::Choice(&[
+            Choice { word: "beside_model", set: |config| config.optimised_copy = OptimisedCopy::BesideModel },
+            Choice { word: "never", set: |config| config.optimised_copy = OptimisedCopy::Never },
+        ]),
     },
     Setting {
         key: "batch_items_max",

@@ -1,9 +1,12 @@
 //! ONNX Runtime, loaded at most once in a process.
 
 use std::path::Path;
+use std::ptr;
 use std::sync::OnceLock;
 
 use ort::environment::Environment;
+use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
+use ort::{AsPointer, Error};
 
 use super::find::{OnnxRuntimeNotFound, find_onnxruntime};
 
@@ -11,6 +14,8 @@ pub(super) struct LoadedRuntime {
     /// Name and version, as the library itself says.
     pub name: String,
     pub environment: Environment,
+    /// Whether sessions can take their working memory from one arena.
+    pub has_arena: bool,
 }
 
 /// Returns the process's ONNX Runtime, loading it from `explicit`, or from where it is found, the first time.
@@ -31,5 +36,32 @@ fn load(explicit: Option<&Path>) -> Result<LoadedRuntime, OnnxRuntimeNotFound> {
     // What ONNX Runtime prints by itself bypasses our log; what matters comes back as errors.
     environment.set_log_level(ort::logging::LogLevel::Error);
     tracing::info!(path = %found.path.display(), found = found.place, version = %found.version, "ONNX Runtime loaded");
-    Ok(LoadedRuntime { name: format!("ONNX Runtime {}", found.version), environment })
+    let arena = register_arena(&environment);
+    if let Err(error) = &arena {
+        tracing::debug!(%error, "each session has working memory of its own");
+    }
+    let name = format!("ONNX Runtime {}", found.version);
+    Ok(LoadedRuntime { name, environment, has_arena: arena.is_ok() })
+}
+
+/// Registers an arena for the working memory of all sessions.
+///
+/// An arena keeps the most that was ever in use. The wide session and the narrow ones are busy at different times, so
+/// that together they need less than the sum of what each needs. Growing in powers of two is ONNX Runtime's default;
+/// growing by what is asked for took more than twice the memory, since lengths vary and the pieces never fit again.
+fn register_arena(environment: &Environment) -> ort::Result<()> {
+    let cpu = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Arena, MemoryType::Default)?;
+    let api = ort::api();
+    let mut config = ptr::null_mut();
+    // SAFETY: 0 and -1 ask for ONNX Runtime's defaults, and `config` is where the result is to go.
+    unsafe { Error::result_from_status((api.CreateArenaCfg)(0, -1, -1, -1, &raw mut config)) }?;
+    // SAFETY: The three pointers are valid: the environment and `cpu` are borrowed, `config` was made above. The
+    // function keeps none of them, and is safe to call from any thread.
+    let registered = unsafe {
+        let status = (api.CreateAndRegisterAllocator)(environment.ptr().cast_mut(), cpu.ptr(), config);
+        Error::result_from_status(status)
+    };
+    // SAFETY: Made above, released once, and not used again.
+    unsafe { (api.ReleaseArenaCfg)(config) };
+    registered
 }

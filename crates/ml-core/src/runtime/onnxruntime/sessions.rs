@@ -1,0 +1,208 @@
+//! All sessions of a model: built on one copy of the weights where that is possible.
+
+use std::io;
+use std::path::Path;
+
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use rten_onnx::protobuf::ProtobufError;
+
+use super::copy::{self, Copy};
+use super::environment::LoadedRuntime;
+use super::graph::Graph;
+use super::weights::{MapError, Mapping, Weights};
+use crate::{ModelOptions, OptimisedCopy, ThreadPlan};
+
+/// Fusions that make this model form slower on a CPU than the plain nodes they replace.
+///
+/// `SkipLayerNormFusion` costs 9 to 12 % on int8 encoders and gains nothing in fp32 (all-MiniLM-L6-v2,
+/// ONNX Runtime 1.31.1, AVX-512): `SkipLayerNormalization` ran 250 ms where `Add` and `LayerNormalization` ran 91.
+const SLOW_FUSIONS: &str = "SkipLayerNormFusion";
+
+/// A smaller model has nothing worth sharing, and is loaded as fast as its copy would be found.
+const COPY_BYTES_MIN: u64 = 4 << 20;
+
+/// A smaller tensor stays in the graph of a copy.
+const STORED_TENSOR_BYTES_MIN: &str = "1024";
+
+/// The sessions of one model, and what they were built on.
+pub struct Sessions {
+    pub narrow: Vec<Session>,
+    pub wide: Option<Session>,
+    pub weights: Vec<Mapping>,
+}
+
+/// Why the sessions do not share their weights.
+#[derive(Debug, thiserror::Error)]
+enum NotShared {
+    #[error("the copy cannot be read or written: {0}")]
+    Io(#[from] io::Error),
+    #[error("the graph cannot be read: {0}")]
+    Graph(#[from] ProtobufError),
+    #[error("the weights cannot be mapped: {0}")]
+    Map(#[from] MapError),
+    #[error("ONNX Runtime: {0}")]
+    Session(#[from] ort::Error),
+}
+
+/// Builds the sessions of `model`; they share their weights where they can.
+pub fn build(runtime: &LoadedRuntime, model: &Path, options: &ModelOptions) -> ort::Result<Sessions> {
+    let factory = Factory { runtime, threads: options.threads };
+    match factory.shared(model, options.optimised_copy) {
+        Ok(Some(sessions)) => return Ok(sessions),
+        Ok(None) => {}
+        Err(reason) => {
+            tracing::info!(model = %model.display(), %reason, "each session has weights of its own");
+        }
+    }
+    factory.sessions(model, GraphOptimizationLevel::All, None)
+}
+
+struct Factory<'a> {
+    runtime: &'a LoadedRuntime,
+    threads: ThreadPlan,
+}
+
+impl Factory<'_> {
+    /// Builds sessions on one copy of the weights; `None` where there is none that could be shared.
+    fn shared(&self, model: &Path, copy: OptimisedCopy) -> Result<Option<Sessions>, NotShared> {
+        let graph = Graph::read(model)?;
+        if !graph.outside.is_empty() {
+            // Weights in files of their own need no copy to be mapped.
+            return Ok(Some(self.on_weights_of(model, &graph, GraphOptimizationLevel::All)?));
+        }
+        if copy == OptimisedCopy::Never
+            || graph.nodes_store_outside
+            || model.metadata()?.len() < COPY_BYTES_MIN
+        {
+            return Ok(None);
+        }
+        let copy = Copy::of(model, &environment_of_copies())?;
+        if copy.exists() {
+            match self.on_copy(&copy) {
+                Ok(sessions) => return Ok(Some(sessions)),
+                Err(reason) => {
+                    tracing::warn!(copy = %copy.folder().display(), %reason, "the optimised copy is made again");
+                }
+            }
+        }
+        let damaged = copy.exists();
+        copy.make(damaged, |graph| Ok::<_, NotShared>(self.write_copy(model, graph)?))?;
+        Ok(Some(self.on_copy(&copy)?))
+    }
+
+    fn on_copy(&self, copy: &Copy) -> Result<Sessions, NotShared> {
+        let path = copy.graph();
+        // What was optimised is not optimised again: the sessions are the same as the one that wrote the copy.
+        self.on_weights_of(&path, &Graph::read(&path)?, GraphOptimizationLevel::Disable)
+    }
+
+    fn on_weights_of(
+        &self,
+        path: &Path,
+        graph: &Graph,
+        level: GraphOptimizationLevel,
+    ) -> Result<Sessions, NotShared> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let (weights, mappings) = Weights::map(folder, &graph.outside)?;
+        let sessions = self.sessions(path, level, Some(&weights))?;
+        mappings.iter().for_each(Mapping::release_pages);
+        Ok(Sessions { weights: mappings, ..sessions })
+    }
+
+    fn sessions(
+        &self,
+        path: &Path,
+        level: GraphOptimizationLevel,
+        weights: Option<&Weights>,
+    ) -> ort::Result<Sessions> {
+        let ThreadPlan { runners, intra_op, wide, .. } = self.threads;
+        let builder = |threads| {
+            let builder = self.builder(threads)?.with_optimization_level(level)?;
+            match weights {
+                Some(weights) => weights.give_to(builder),
+                None => Ok(builder),
+            }
+        };
+        let mut narrow_builder = builder(intra_op)?;
+        let narrow = (0..runners.max(1)).map(|_| narrow_builder.commit_from_file(path));
+        let narrow = narrow.collect::<ort::Result<_>>()?;
+        let wide = (wide > intra_op).then(|| builder(wide)?.commit_from_file(path)).transpose()?;
+        Ok(Sessions { narrow, wide, weights: Vec::new() })
+    }
+
+    /// Options chosen on purpose; each that differs from ONNX Runtime's default has its reason here.
+    fn builder(&self, threads: usize) -> ort::Result<SessionBuilder> {
+        let mut builder = Session::builder(&self.runtime.environment)?;
+        if self.runtime.has_arena {
+            builder = builder.with_env_allocators()?;
+        }
+        Ok(builder
+            // Weights stay out of the arena, which would round them up and never give them back.
+            .with_device_allocated_initializers()?
+            // ONNX Runtime sizes its pools from the host; our plan knows the cgroup.
+            .with_intra_threads(threads)?
+            .with_inter_threads(1)?
+            .with_parallel_execution(false)?
+            .with_disabled_optimizers(SLOW_FUSIONS)?
+            // Waiting threads sleep: spinning took 28 to 41 % more CPU an item and made two callers slower.
+            .with_intra_op_spinning(false)?
+            .with_inter_op_spinning(false)?
+            // Patterns are kept for each shape that was ever seen; lengths vary here, so they would only pile up.
+            .with_memory_pattern(false)?)
+    }
+
+    /// Lets a session optimise `model` and write what it made of it to `graph`, with the weights beside it.
+    fn write_copy(&self, model: &Path, graph: &Path) -> ort::Result<()> {
+        self.builder(1)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            // This session writes and never runs.
+            .with_prepacking(false)?
+            .with_optimized_model_path(graph)?
+            .with_config_entry("session.optimized_model_external_initializers_file_name", copy::WEIGHTS)?
+            .with_config_entry(
+                "session.optimized_model_external_initializers_min_size_in_bytes",
+                STORED_TENSOR_BYTES_MIN,
+            )?
+            .commit_from_file(model)?;
+        Ok(())
+    }
+}
+
+/// Everything but the model that decides what a copy looks like: another value is another copy.
+fn environment_of_copies() -> String {
+    // To be counted up when the options of `write_copy` change.
+    const VERSION: u32 = 1;
+    // The build information names the version and the commit.
+    format!("{VERSION} {} {SLOW_FUSIONS} {}", ort::info(), cpu_features())
+}
+
+/// The features of the CPU that ONNX Runtime's layouts and kernels depend on.
+#[cfg(target_arch = "x86_64")]
+fn cpu_features() -> String {
+    let features = [
+        std::is_x86_feature_detected!("avx"),
+        std::is_x86_feature_detected!("avx2"),
+        std::is_x86_feature_detected!("fma"),
+        std::is_x86_feature_detected!("avx512f"),
+        std::is_x86_feature_detected!("avx512vnni"),
+        std::is_x86_feature_detected!("avxvnni"),
+    ];
+    format!("x86_64 {features:?}")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn cpu_features() -> String {
+    let features = [
+        std::arch::is_aarch64_feature_detected!("dotprod"),
+        std::arch::is_aarch64_feature_detected!("i8mm"),
+        std::arch::is_aarch64_feature_detected!("bf16"),
+        std::arch::is_aarch64_feature_detected!("fp16"),
+    ];
+    format!("aarch64 {features:?}")
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn cpu_features() -> String {
+    std::env::consts::ARCH.to_owned()
+}
