@@ -139,6 +139,37 @@ fn where_nothing_can_be_written_the_model_is_loaded_without_a_copy() {
 }
 
 #[test]
+fn a_copy_that_was_found_unusable_is_not_tried_again() {
+    let folder = Folder::new("unusable");
+    let path = folder.model(2, 1);
+    let expected = answer(&load(&path, 1, OptimisedCopy::BesideModel));
+    let copy = folder.copies().pop().expect("the copy was made");
+    fs::remove_file(copy.join("graph.onnx")).expect("the graph is there");
+    fs::write(copy.join("unusable.txt"), "a kernel cannot share what it packs")
+        .expect("the folder takes files");
+    assert_eq!(answer(&load(&path, 1, OptimisedCopy::BesideModel)), expected);
+    assert!(!copy.join("graph.onnx").exists());
+}
+
+#[test]
+fn a_model_that_cannot_run_is_named_at_each_start_and_tried_once() {
+    let folder = Folder::new("refused");
+    let path = folder.0.join("model.onnx");
+    // The weights of a model, and a node of an operator that there is not.
+    let model = onnx::products(2, 1, None).0;
+    let at = model.windows(6).position(|bytes| bytes == b"MatMul").expect("there is a product");
+    let model = [&model[..at], b"MutMal", &model[at + 6..]].concat();
+    fs::write(&path, model).expect("the folder takes files");
+    for start in ["first", "second"] {
+        let options = ModelOptions { runtime: RuntimeChoice::OnnxRuntime, ..ModelOptions::default() };
+        let error = Model::load(&path, &options).err().expect("it cannot run").to_string();
+        assert!(error.contains("MutMal"), "{start} start: {error}");
+        let copy = folder.copies().pop().expect("a note lies in its place");
+        assert!(copy.join("unusable.txt").is_file(), "{start} start");
+    }
+}
+
+#[test]
 fn starters_at_the_same_time_make_one_copy() {
     let folder = Folder::new("starters");
     let path = folder.model(2, 1);

@@ -12,6 +12,7 @@ use twox_hash::XxHash3_64;
 
 const FOLDER: &str = ".optimised";
 const GRAPH: &str = "graph.onnx";
+const UNUSABLE: &str = "unusable.txt";
 
 /// Two hashes in hexadecimal digits, each with a dash.
 const KEY_BYTES: usize = 34;
@@ -58,6 +59,18 @@ impl Copy {
         self.graph().is_file()
     }
 
+    /// Whether a copy was tried before, with this content, ONNX Runtime and CPU, and cannot be used.
+    pub fn is_unusable(&self) -> bool {
+        self.folder().join(UNUSABLE).is_file()
+    }
+
+    /// Leaves a note instead of a copy, so that later starts need not try.
+    pub fn mark_unusable(&self, reason: &str) -> io::Result<()> {
+        remove(&self.folder())?;
+        fs::create_dir_all(self.folder())?;
+        fs::write(self.folder().join(UNUSABLE), reason)
+    }
+
     /// Makes the copy: `write` is told where to put the graph, and puts the weights beside it.
     ///
     /// Of several starters one writes while the others wait, and then find the copy; only with `replace` it is made
@@ -82,7 +95,10 @@ impl Copy {
         remove(&unfinished)?;
         fs::create_dir(&unfinished)?;
         let graph = unfinished.join(GRAPH);
-        write(&graph)?;
+        if let Err(error) = write(&graph) {
+            remove(&unfinished)?;
+            return Err(error);
+        }
         File::open(&graph)?.sync_all()?;
         File::open(unfinished.join(WEIGHTS))?.sync_all()?;
         remove(&self.folder())?;

@@ -12,6 +12,8 @@ use rten_onnx::protobuf::{DecodeMessage, Fields, OwnedValues, ProtobufError, Rea
 pub struct Graph {
     /// The weights of the main graph that are stored in files of their own.
     pub outside: Vec<StoredTensor>,
+    /// How many numbers the weights of the main graph have that are stored in the file itself.
+    pub numbers_inside: u64,
     /// Whether something inside a node, such as the branch of an `If`, is stored in a file of its own.
     pub nodes_store_outside: bool,
 }
@@ -73,7 +75,8 @@ impl DecodeMessage for Graph {
                 _ => field.skip()?,
             }
         }
-        graph.outside.retain(|tensor| tensor.outside);
+        let inside = graph.outside.extract_if(.., |tensor| !tensor.outside);
+        graph.numbers_inside = inside.map(|tensor| tensor.numbers()).fold(0, u64::saturating_add);
         Ok(graph)
     }
 }
@@ -156,6 +159,10 @@ impl DecodeMessage for StoredTensor {
 }
 
 impl StoredTensor {
+    fn numbers(&self) -> u64 {
+        self.shape.iter().map(|size| u64::try_from(*size).unwrap_or(0)).fold(1, u64::saturating_mul)
+    }
+
     fn place(&mut self, Entry { key, value }: Entry) {
         match key.as_str() {
             "location" => self.file = value,

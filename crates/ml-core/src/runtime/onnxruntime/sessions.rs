@@ -19,8 +19,9 @@ use crate::{ModelOptions, OptimisedCopy, ThreadPlan};
 /// ONNX Runtime 1.31.1, AVX-512): `SkipLayerNormalization` ran 250 ms where `Add` and `LayerNormalization` ran 91.
 const SLOW_FUSIONS: &str = "SkipLayerNormFusion";
 
-/// A smaller model has nothing worth sharing, and is loaded as fast as its copy would be found.
-const COPY_BYTES_MIN: u64 = 4 << 20;
+/// A model with fewer numbers has nothing worth sharing, and is loaded as fast as its copy would be found. Trees have
+/// none: they are attributes of their node.
+const COPY_NUMBERS_MIN: u64 = 1 << 20;
 
 /// A smaller tensor stays in the graph of a copy.
 const STORED_TENSOR_BYTES_MIN: &str = "1024";
@@ -41,6 +42,8 @@ enum NotShared {
     Graph(#[from] ProtobufError),
     #[error("the weights cannot be mapped: {0}")]
     Map(#[from] MapError),
+    #[error("it was tried before, and failed: see unusable.txt in the folder of the copies")]
+    TriedBefore,
     #[error("ONNX Runtime: {0}")]
     Session(#[from] ort::Error),
 }
@@ -73,22 +76,35 @@ impl Factory<'_> {
         }
         if copy == OptimisedCopy::Never
             || graph.nodes_store_outside
-            || model.metadata()?.len() < COPY_BYTES_MIN
+            || graph.numbers_inside < COPY_NUMBERS_MIN
         {
             return Ok(None);
         }
         let copy = Copy::of(model, &environment_of_copies())?;
+        if copy.is_unusable() {
+            return Err(NotShared::TriedBefore);
+        }
+        let sessions = self.on_copy_made_where_needed(model, &copy);
+        if let Err(NotShared::Session(error)) = &sessions {
+            // ONNX Runtime cannot save this model, or one of its kernels cannot share what it packs.
+            copy.mark_unusable(error.message())?;
+        }
+        sessions.map(Some)
+    }
+
+    fn on_copy_made_where_needed(&self, model: &Path, copy: &Copy) -> Result<Sessions, NotShared> {
+        let mut damaged = false;
         if copy.exists() {
-            match self.on_copy(&copy) {
-                Ok(sessions) => return Ok(Some(sessions)),
+            match self.on_copy(copy) {
+                Ok(sessions) => return Ok(sessions),
                 Err(reason) => {
                     tracing::warn!(copy = %copy.folder().display(), %reason, "the optimised copy is made again");
+                    damaged = true;
                 }
             }
         }
-        let damaged = copy.exists();
         copy.make(damaged, |graph| Ok::<_, NotShared>(self.write_copy(model, graph)?))?;
-        Ok(Some(self.on_copy(&copy)?))
+        self.on_copy(copy)
     }
 
     fn on_copy(&self, copy: &Copy) -> Result<Sessions, NotShared> {
