@@ -8,8 +8,8 @@ use std::time::Duration;
 /// Each run makes the earlier ones weigh this much less, so that the last hundred or so decide.
 const MEMORY: f64 = 63.0 / 64.0;
 
-/// Fewer runs than this say nothing yet.
-const RUNS_MIN: f64 = 3.5;
+/// Fewer runs than this say too little: a line through few and noisy points makes wild promises of large batches.
+const RUNS_MIN: f64 = 14.5;
 
 /// A run that took this many times as long as foreseen was disturbed, and counts as if it took only that long.
 const DISTURBED: f64 = 4.0;
