@@ -1,8 +1,9 @@
 //! Around every request: its identifier, the limit on how many run at once, and the one place that counts it.
 
+use std::fmt::Write as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -75,10 +76,15 @@ fn finish_headers(response: &mut ServiceResponse, state: &State, id: &HeaderValu
 /// Writes the stage times in milliseconds, as the Server Timing specification has it.
 fn server_timing(timings: Option<Timings>, started: Instant) -> String {
     let mut header = String::with_capacity(128);
+    let mut write = |stage: &str, time: Duration, end: &str| {
+        // Whole numbers are written several times as fast as floats, and writing to a string cannot fail.
+        let micros = time.as_micros();
+        drop(write!(header, "{stage};dur={}.{:03}{end}", micros / 1000, micros % 1000));
+    };
     for (stage, time) in timings.iter().flat_map(Timings::iter).filter(|(_, time)| !time.is_zero()) {
-        header.push_str(&format!("{stage};dur={:.3}, ", time.as_secs_f64() * 1e3));
+        write(stage.name(), time, ", ");
     }
-    header.push_str(&format!("total;dur={:.3}", started.elapsed().as_secs_f64() * 1e3));
+    write("total", started.elapsed(), "");
     header
 }
 
