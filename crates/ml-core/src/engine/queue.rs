@@ -24,6 +24,9 @@ const TIME_MARGIN: f64 = 1.1;
 /// The pace of so many batches is kept by a moving average.
 const RATE_MEMORY: f64 = 7.0 / 8.0;
 
+/// What it takes to wake a sleeping thread and have it run, on an ordinary machine.
+const WAKE: Duration = Duration::from_micros(50);
+
 /// One in so many lone runs has the width that is thought to be the slower, so that the thought is kept up to date.
 const TRY_OTHER_WIDTH: u64 = 64;
 
@@ -73,6 +76,8 @@ struct State<P: Pipeline> {
     closed: bool,
     /// Runners that have a batch.
     busy: usize,
+    /// When the runner that took a batch last is expected back; `None` where nothing is known.
+    back: Option<Instant>,
     /// How long runs take at each width: narrow, wide.
     paces: [Pace; 2],
     lone_runs: u64,
@@ -96,6 +101,7 @@ impl<P: Pipeline> Queue<P> {
             waiting: Waiting::new(),
             closed: false,
             busy: 0,
+            back: None,
             paces: [Pace::default(); 2],
             lone_runs: 0,
             seconds_per_cost: 0.0,
@@ -166,10 +172,11 @@ impl<P: Pipeline> Queue<P> {
             state.waiting.push(priority, entry);
         }
         self.metrics.waiting(state.waiting.len());
+        let wake = state.pays_to_wake(enqueued);
         drop(state);
-        if count == 1 {
+        if wake && count == 1 {
             self.work.notify_one();
-        } else {
+        } else if wake {
             self.work.notify_all();
         }
         Ok(())
@@ -224,8 +231,10 @@ impl<P: Pipeline> Queue<P> {
             }
             state.busy += 1;
             let batch = self.batch(&mut state, taken.batch, taken.closed);
+            state.back = line.map(|line| now + Duration::from_secs_f64(line.time(batch.padded_cost)));
+            let wake = waiting > 0 && state.pays_to_wake(now);
             drop(state);
-            if waiting > 0 {
+            if wake {
                 // One notice may have stood for several items; pass it on so that no runner sleeps beside work.
                 self.work.notify_one();
             }
@@ -290,6 +299,18 @@ impl<P: Pipeline> Queue<P> {
 }
 
 impl<P: Pipeline> State<P> {
+    /// Whether another runner could start on what waits before a busy one would be through with it.
+    ///
+    /// A model of microseconds is slower when its work is spread: each hand-over then costs more than the work.
+    fn pays_to_wake(&self, now: Instant) -> bool {
+        let line = self.paces[Width::Narrow as usize].line();
+        // A runner that is late is waited for no longer than another would take to be woken.
+        let back = self.back.filter(|back| self.busy > 0 && *back + WAKE > now);
+        let (Some(line), Some(back)) = (line, back) else { return true };
+        let work = Duration::from_secs_f64(line.time(self.waiting.cost_before(Priority::Bulk)));
+        back.saturating_duration_since(now) + work > WAKE
+    }
+
     /// The width that makes a lone run of this cost the quickest, as far as is known.
     fn lone_width(&mut self, cost: usize) -> Width {
         self.lone_runs += 1;
