@@ -321,3 +321,6 @@ impl<P: Pipeline> State<P> {
         if narrow_is_quicker == try_other { Width::Wide } else { Width::Narrow }
     }
 }
+
+#[cfg(all(test, feature = "shuttle"))]
+mod shuttle_tests;

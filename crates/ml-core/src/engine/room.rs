@@ -192,6 +192,15 @@ impl Room {
         self.all.close();
         self.bulk.close();
     }
+
+    /// Returns whether everything that was taken has come back.
+    #[cfg(all(test, feature = "shuttle"))]
+    pub fn is_whole(&self) -> bool {
+        [&self.all, &self.bulk].iter().all(|space| {
+            (space.items.available_permits(), space.units.available_permits())
+                == (space.items_max, space.units_max)
+        })
+    }
 }
 
 /// Returns the size as far as one semaphore, and one request to it, can count.
