@@ -4,5 +4,6 @@
 #![allow(dead_code, reason = "each test file uses another part")]
 
 pub mod http;
+pub mod keeper;
 pub mod process;
 pub mod programs;

@@ -299,6 +299,11 @@ impl<P: Pipeline> Engine<P> {
         self.inner.runners.all_alive()
     }
 
+    /// Returns when the model last answered a whole batch: a proof that it works, which no remembered answer is.
+    pub fn last_success(&self) -> Option<Instant> {
+        self.inner.queue.last_success()
+    }
+
     /// Takes no new work from now on; what was accepted is still answered.
     pub fn close(&self) {
         self.inner.queue.close();

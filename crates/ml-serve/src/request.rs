@@ -79,7 +79,7 @@ fn server_timing(timings: Option<Timings>, started: Instant) -> String {
     let mut write = |stage: &str, time: Duration, end: &str| {
         // Whole numbers are written several times as fast as floats, and writing to a string cannot fail.
         let micros = time.as_micros();
-        drop(write!(header, "{stage};dur={}.{:03}{end}", micros / 1000, micros % 1000));
+        let _infallible = write!(header, "{stage};dur={}.{:03}{end}", micros / 1000, micros % 1000);
     };
     for (stage, time) in timings.iter().flat_map(Timings::iter).filter(|(_, time)| !time.is_zero()) {
         write(stage.name(), time, ", ");

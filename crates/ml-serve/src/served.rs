@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ml_core::{CallOptions, Engine, Pipeline, Timings, WhenFull};
@@ -64,24 +63,15 @@ const FRESH_WHEN_FULL: Duration = Duration::from_secs(10);
 
 pub(crate) struct TypedModel<P: Pipeline> {
     engine: Engine<P>,
-    started: Instant,
-    /// Milliseconds from `started` to the last success, plus one; 0 before the first.
-    last_success_ms: AtomicU64,
 }
 
 impl<P: Pipeline> TypedModel<P> {
     pub fn new(engine: Engine<P>) -> Self {
-        Self { engine, started: Instant::now(), last_success_ms: AtomicU64::new(0) }
-    }
-
-    fn note_success(&self) {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.last_success_ms.store(now + 1, Ordering::Relaxed);
+        Self { engine }
     }
 
     fn succeeded_within(&self, time: Duration) -> bool {
-        let last = self.last_success_ms.load(Ordering::Relaxed);
-        last > 0 && self.started.elapsed() < Duration::from_millis(last) + time
+        self.engine.last_success().is_some_and(|last| last.elapsed() < time)
     }
 
     async fn check_by_example(&self, options: CallOptions) -> Result<(), ApiError> {
@@ -97,10 +87,7 @@ impl<P: Pipeline> TypedModel<P> {
         let options = CallOptions { fresh: true, ..options };
         let answer = self.engine.call(vec![example], options).await;
         match answer.results.into_iter().next() {
-            Some(Ok(_)) => {
-                self.note_success();
-                Ok(())
-            }
+            Some(Ok(_)) => Ok(()),
             Some(Err(ml_core::Error::Overloaded { .. })) if self.succeeded_within(FRESH_WHEN_FULL) => Ok(()),
             Some(Err(error)) => Err(not_ready(error.to_string())),
             None => Err(not_ready("the engine gave no result".to_owned())),
@@ -129,9 +116,6 @@ where
                 }
             }
             let answer = self.engine.call(inputs, options).await;
-            if answer.results.iter().any(Result::is_ok) {
-                self.note_success();
-            }
             let mut answered =
                 answer.results.into_iter().map(|result| respond(result.map_err(ApiError::Engine)));
             let missing = || Err(ApiError::Engine(ml_core::Error::ShuttingDown));

@@ -279,14 +279,11 @@ impl Server {
         let metrics = HttpMetrics::new(&self.metrics);
         let state = Data::new(State::new(self.models, Limits::from(&self.config), metrics));
         let (config, http_threads) = (self.config, self.threads.http);
-        System::new().block_on(serve(&config, http_threads, &state))?;
+        let served = System::new().block_on(serve(&config, http_threads, &state));
         for model in state.models.values() {
             model.served.close();
         }
-        match state.metrics.at_work.get() {
-            0 => Ok(()),
-            requests => Err(ServeError::Unanswered { requests }),
-        }
+        served
     }
 }
 

@@ -51,7 +51,11 @@ pub(crate) async fn until_stopped(
     if let Either::Right(_) = select(drained, told_twice).await {
         tracing::warn!("told to stop a second time");
     }
-    Ok(())
+    // Counted before the server is torn down, which takes the requests that hang with it.
+    match state.metrics.at_work.get() {
+        0 => Ok(()),
+        requests => Err(ServeError::Unanswered { requests }),
+    }
 }
 
 async fn drain(handle: ServerHandle, state: &State, limit: Duration) {

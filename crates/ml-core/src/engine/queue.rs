@@ -27,6 +27,9 @@ const RATE_MEMORY: f64 = 7.0 / 8.0;
 /// What it takes to wake a sleeping thread and have it run, on an ordinary machine.
 const WAKE: Duration = Duration::from_micros(50);
 
+/// So long may work wait for a busy runner that takes longer than was expected of it.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
 /// One in so many lone runs has the width that is thought to be the slower, so that the thought is kept up to date.
 const TRY_OTHER_WIDTH: u64 = 64;
 
@@ -78,6 +81,8 @@ struct State<P: Pipeline> {
     busy: usize,
     /// When the runner that took a batch last is expected back; `None` where nothing is known.
     back: Option<Instant>,
+    /// When the model last answered a whole batch.
+    last_success: Option<Instant>,
     /// How long runs take at each width: narrow, wide.
     paces: [Pace; 2],
     lone_runs: u64,
@@ -102,6 +107,7 @@ impl<P: Pipeline> Queue<P> {
             closed: false,
             busy: 0,
             back: None,
+            last_success: None,
             paces: [Pace::default(); 2],
             lone_runs: 0,
             seconds_per_cost: 0.0,
@@ -112,6 +118,15 @@ impl<P: Pipeline> Queue<P> {
 
     fn lock(&self) -> MutexGuard<'_, State<P>> {
         super::sync::lock(&self.state)
+    }
+
+    /// Sleeps until there is work. Beside a busy runner it looks again now and then, since that one may be held up while
+    /// work is left to it.
+    fn sleep<'a>(&self, state: MutexGuard<'a, State<P>>) -> MutexGuard<'a, State<P>> {
+        if state.busy == 0 {
+            return super::sync::wait(&self.work, state);
+        }
+        super::sync::wait_timeout(&self.work, state, LOOK_AGAIN)
     }
 
     pub fn len(&self) -> usize {
@@ -215,7 +230,7 @@ impl<P: Pipeline> Queue<P> {
                 if state.closed {
                     return None;
                 }
-                state = super::sync::wait(&self.work, state);
+                state = self.sleep(state);
             }
             let line = state.paces[Width::Narrow as usize].line();
             let now = Instant::now();
@@ -268,11 +283,12 @@ impl<P: Pipeline> Queue<P> {
         }
     }
 
-    /// Learns how long a batch took, and that its runner is free again. `None`: the time says nothing.
+    /// Learns how long a batch took, and that its runner is free again. `None`: the model failed on it.
     pub fn done(&self, width: Width, cost: usize, padded_cost: usize, time: Option<Duration>) {
         let mut state = self.lock();
         state.busy -= 1;
         let Some(time) = time else { return };
+        state.last_success = Some(Instant::now());
         state.paces[width as usize].observe(padded_cost, time);
         if width == Width::Narrow {
             let seen = time.as_secs_f64() / cost as f64;
@@ -288,6 +304,11 @@ impl<P: Pipeline> Queue<P> {
         let cost = state.waiting.cost_before(priority) as f64;
         let seconds = cost * state.seconds_per_cost / self.limits.runners.max(1) as f64;
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
+    /// Returns when the model last answered a whole batch.
+    pub fn last_success(&self) -> Option<Instant> {
+        self.lock().last_success
     }
 
     /// Takes nothing new from now on; runners empty what is there and end.
