@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn a_batch_stops_growing_where_growing_gains_nothing() {
         let wide = Shape { items_max: 1000, ..ANY };
-        // 31 × 2 ms / 0.22 ms a token is a budget of 282 tokens: eleven texts of 27 exceed it.
-        assert_eq!(chosen(&[27; 100], &wide, Some(MINILM)), ((0..11).collect(), Closed::Budget));
+        // 23 × 2 ms / 0.22 ms a token is a budget of 209 tokens: eight texts of 27 exceed it.
+        assert_eq!(chosen(&[27; 100], &wide, Some(MINILM)), ((0..8).collect(), Closed::Budget));
         let all_fixed = Line { fixed: 1.0, per_cost: 1e-9 };
         assert_eq!(chosen(&[27; 100], &wide, Some(all_fixed)), ((0..100).collect(), Closed::Idle));
         let none_fixed = Line { fixed: 0.0, per_cost: 1.0 };

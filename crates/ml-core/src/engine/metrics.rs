@@ -232,10 +232,10 @@ impl EngineMetrics {
 
     pub fn batch<P: Pipeline>(&self, batch: &Batch<P>, started: Instant) {
         self.batch_items.observe(batch.jobs.len() as f64);
-        self.batch_cost.observe(batch.cost as f64);
-        self.padding_ratio.observe(batch.padded_cost as f64 / batch.cost as f64);
+        self.batch_cost.observe(batch.run.cost as f64);
+        self.padding_ratio.observe(batch.run.padded_cost as f64 / batch.run.cost as f64);
         self.closed[batch.closed as usize].inc();
-        if batch.width == Width::Wide {
+        if batch.run.width == Width::Wide {
             self.wide.inc();
         }
         for job in &batch.jobs {

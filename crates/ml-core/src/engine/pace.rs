@@ -1,7 +1,9 @@
 //! How long a run of the model takes, learned from the runs themselves: a line of time against cost.
 //!
 //! `time = fixed + per_cost × cost`, fitted by least squares in which each run makes all earlier ones weigh a
-//! little less (recursive least squares with exponential forgetting; Haykin, "Adaptive Filter Theory").
+//! little less (recursive least squares with exponential forgetting; Haykin, "Adaptive Filter Theory"). The error of a
+//! run is taken in proportion to its cost, since what disturbs runs disturbs long ones for longer: what is fitted
+//! is `time / cost = per_cost + fixed × (1 / cost)`.
 
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ const FIXED_SHARE_PRIOR: f64 = 0.5;
 /// A batch grows while its fixed part is more than this share of its time.
 ///
 /// Beyond it, growing gains less than this share of throughput and costs every item in the batch its latency.
-const FIXED_SHARE_MIN: f64 = 1.0 / 32.0;
+const FIXED_SHARE_MIN: f64 = 1.0 / 24.0;
 
 /// The time of a run, in seconds, as a line over its cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,29 +53,30 @@ impl Line {
     }
 }
 
-/// Learns the line of one model at one width.
+/// Learns the line of one model at one width: sums over the runs, of `1 / cost` and `time / cost`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pace {
     runs: f64,
-    cost: f64,
-    time: f64,
-    cost_cost: f64,
-    cost_time: f64,
+    inverse: f64,
+    rate: f64,
+    inverse_inverse: f64,
+    inverse_rate: f64,
 }
 
 impl Pace {
     /// Learns from a run of `cost` that took `time`.
     pub fn observe(&mut self, cost: usize, time: Duration) {
-        let (cost, mut time) = (cost as f64, time.as_secs_f64());
+        let (cost, mut time) = (cost.max(1) as f64, time.as_secs_f64());
         if let Some(line) = self.line() {
             time = time.min(DISTURBED * (line.fixed + line.per_cost * cost));
         }
+        let (inverse, rate) = (1.0 / cost, time / cost);
         for (sum, seen) in [
             (&mut self.runs, 1.0),
-            (&mut self.cost, cost),
-            (&mut self.time, time),
-            (&mut self.cost_cost, cost * cost),
-            (&mut self.cost_time, cost * time),
+            (&mut self.inverse, inverse),
+            (&mut self.rate, rate),
+            (&mut self.inverse_inverse, inverse * inverse),
+            (&mut self.inverse_rate, inverse * rate),
         ] {
             *sum = *sum * MEMORY + seen;
         }
@@ -84,19 +87,19 @@ impl Pace {
         if self.runs < RUNS_MIN {
             return None;
         }
-        let (cost, time) = (self.cost / self.runs, self.time / self.runs);
-        let variance = self.cost_cost / self.runs - cost * cost;
-        if variance <= (SPREAD_MIN * cost).powi(2) {
-            let fixed = time * FIXED_SHARE_PRIOR;
-            return Some(Line { fixed, per_cost: (time - fixed) / cost });
+        let (inverse, rate) = (self.inverse / self.runs, self.rate / self.runs);
+        let variance = self.inverse_inverse / self.runs - inverse * inverse;
+        if variance <= (SPREAD_MIN * inverse).powi(2) {
+            let per_cost = rate * (1.0 - FIXED_SHARE_PRIOR);
+            return Some(Line { fixed: rate * FIXED_SHARE_PRIOR / inverse, per_cost });
         }
-        let per_cost = (self.cost_time / self.runs - cost * time) / variance;
-        let fixed = time - per_cost * cost;
-        Some(if per_cost <= 0.0 {
+        let fixed = (self.inverse_rate / self.runs - inverse * rate) / variance;
+        let per_cost = rate - fixed * inverse;
+        Some(if fixed < 0.0 {
+            Line { fixed: 0.0, per_cost: rate }
+        } else if per_cost <= 0.0 {
             // Larger runs were no slower; a slope of nearly nothing keeps the budget finite.
-            Line { fixed: time, per_cost: time * 1e-6 / cost }
-        } else if fixed < 0.0 {
-            Line { fixed: 0.0, per_cost: self.cost_time / self.cost_cost }
+            Line { fixed: self.inverse_rate / self.inverse_inverse, per_cost: rate * 1e-6 }
         } else {
             Line { fixed, per_cost }
         })
@@ -128,7 +131,7 @@ mod tests {
     fn the_line_is_found_and_its_budget_follows() {
         let line = learned((1..50).map(|run| (run * 7 % 200, minilm(run * 7 % 200)))).unwrap();
         assert!(close(line.fixed, 2e-3) && close(line.per_cost, 0.22e-3), "{line:?}");
-        assert!(close(line.budget(), 31.0 * 2.0 / 0.22));
+        assert!(close(line.budget(), 23.0 * 2.0 / 0.22));
         assert!(close(line.time(100), 24e-3));
     }
 

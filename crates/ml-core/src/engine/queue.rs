@@ -12,7 +12,7 @@ use crate::{Error, Pipeline};
 use super::answer::Ticket;
 use super::batch::{Closed, Shape};
 use super::metrics::EngineMetrics;
-use super::pace::{Line, Pace};
+use super::pace::Pace;
 use super::room::{Claim, Room};
 use super::sync::{Condvar, Mutex, MutexGuard};
 use super::waiting::{Entry, Priority, Taken, Waiting};
@@ -31,7 +31,7 @@ const WAKE: Duration = Duration::from_micros(50);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// One in so many lone runs has the width that is thought to be the slower, so that the thought is kept up to date.
-const TRY_OTHER_WIDTH: u64 = 64;
+const TRY_OTHER_WIDTH: u64 = 32;
 
 /// One item on its way to a runner.
 pub(super) struct Job<P: Pipeline> {
@@ -83,8 +83,10 @@ struct State<P: Pipeline> {
     back: Option<Instant>,
     /// When the model last answered a whole batch.
     last_success: Option<Instant>,
-    /// How long runs take at each width: narrow, wide.
-    paces: [Pace; 2],
+    /// How long narrow runs take, lone ones included.
+    pace: Pace,
+    /// How long lone runs take at each width: narrow, wide.
+    lone: [Pace; 2],
     lone_runs: u64,
     /// Seconds that one runner needs for a cost of one, padding included.
     seconds_per_cost: f64,
@@ -93,8 +95,16 @@ struct State<P: Pipeline> {
 /// A batch that a runner has taken.
 pub(super) struct Batch<P: Pipeline> {
     pub jobs: Vec<Job<P>>,
-    pub width: Width,
     pub closed: Closed,
+    pub run: Run,
+}
+
+/// A run of the model, as far as the queue learns from it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    pub width: Width,
+    /// Whether nothing else ran or waited when it began.
+    pub alone: bool,
     /// What the items cost, and what they cost with padding.
     pub cost: usize,
     pub padded_cost: usize,
@@ -108,7 +118,8 @@ impl<P: Pipeline> Queue<P> {
             busy: 0,
             back: None,
             last_success: None,
-            paces: [Pace::default(); 2],
+            pace: Pace::default(),
+            lone: [Pace::default(); 2],
             lone_runs: 0,
             seconds_per_cost: 0.0,
         };
@@ -232,7 +243,7 @@ impl<P: Pipeline> Queue<P> {
                 }
                 state = self.sleep(state);
             }
-            let line = state.paces[Width::Narrow as usize].line();
+            let line = state.pace.line();
             let now = Instant::now();
             let abandoned = |job: &Job<P>| job.ticket.is_abandoned();
             let taken = state.waiting.take(now, &self.limits.shape, line, abandoned);
@@ -246,7 +257,7 @@ impl<P: Pipeline> Queue<P> {
             }
             state.busy += 1;
             let batch = self.batch(&mut state, taken.batch, taken.closed);
-            state.back = line.map(|line| now + Duration::from_secs_f64(line.time(batch.padded_cost)));
+            state.back = line.map(|line| now + Duration::from_secs_f64(line.time(batch.run.padded_cost)));
             let wake = waiting > 0 && state.pays_to_wake(now);
             drop(state);
             if wake {
@@ -267,7 +278,7 @@ impl<P: Pipeline> Queue<P> {
         let alone = state.busy == 1 && state.waiting.len() == 0 && self.limits.runners > 1;
         let width = if alone { state.lone_width(padded_cost) } else { Width::Narrow };
         let jobs = entries.into_iter().map(|entry| entry.item).collect();
-        Batch { jobs, width, closed, cost, padded_cost }
+        Batch { jobs, closed, run: Run { width, alone, cost, padded_cost } }
     }
 
     /// Answers what came too late and drops what was left behind.
@@ -284,17 +295,11 @@ impl<P: Pipeline> Queue<P> {
     }
 
     /// Learns how long a batch took, and that its runner is free again. `None`: the model failed on it.
-    pub fn done(&self, width: Width, cost: usize, padded_cost: usize, time: Option<Duration>) {
+    pub fn done(&self, run: Run, time: Option<Duration>) {
         let mut state = self.lock();
         state.busy -= 1;
-        let Some(time) = time else { return };
-        state.last_success = Some(Instant::now());
-        state.paces[width as usize].observe(padded_cost, time);
-        if width == Width::Narrow {
-            let seen = time.as_secs_f64() / cost as f64;
-            let known = state.seconds_per_cost;
-            state.seconds_per_cost =
-                if known == 0.0 { seen } else { known * RATE_MEMORY + seen * (1.0 - RATE_MEMORY) };
+        if let Some(time) = time {
+            state.learn(run, time);
         }
     }
 
@@ -324,7 +329,7 @@ impl<P: Pipeline> State<P> {
     ///
     /// A model of microseconds is slower when its work is spread: each hand-over then costs more than the work.
     fn pays_to_wake(&self, now: Instant) -> bool {
-        let line = self.paces[Width::Narrow as usize].line();
+        let line = self.pace.line();
         // A runner that is late is waited for no longer than another would take to be woken.
         let back = self.back.filter(|back| self.busy > 0 && *back + WAKE > now);
         let (Some(line), Some(back)) = (line, back) else { return true };
@@ -332,11 +337,24 @@ impl<P: Pipeline> State<P> {
         back.saturating_duration_since(now) + work > WAKE
     }
 
+    fn learn(&mut self, run: Run, time: Duration) {
+        self.last_success = Some(Instant::now());
+        if run.alone {
+            self.lone[run.width as usize].observe(run.padded_cost, time);
+        }
+        if run.width == Width::Narrow {
+            self.pace.observe(run.padded_cost, time);
+            let seen = time.as_secs_f64() / run.cost as f64;
+            let known = self.seconds_per_cost;
+            self.seconds_per_cost =
+                if known == 0.0 { seen } else { known * RATE_MEMORY + seen * (1.0 - RATE_MEMORY) };
+        }
+    }
+
     /// The width that makes a lone run of this cost the quickest, as far as is known.
     fn lone_width(&mut self, cost: usize) -> Width {
         self.lone_runs += 1;
-        let time = |line: Option<Line>| line.map(|line| line.time(cost));
-        let [narrow, wide] = self.paces.map(|pace| time(pace.line()));
+        let [narrow, wide] = self.lone.map(|pace| pace.line().map(|line| line.time(cost)));
         let narrow_is_quicker = matches!((narrow, wide), (Some(narrow), Some(wide)) if narrow < wide);
         let try_other = self.lone_runs.is_multiple_of(TRY_OTHER_WIDTH);
         if narrow_is_quicker == try_other { Width::Wide } else { Width::Narrow }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::width::Width;
 use crate::{Error, ModelError, Pipeline, Stage};
 
 use super::metrics::EngineMetrics;
 use super::prepare::panic_message;
-use super::queue::{Batch, Queue};
+use super::queue::{Batch, Queue, Run};
 
 /// The runner threads of one engine.
 pub(super) struct Runners<P: Pipeline> {
@@ -75,8 +74,8 @@ impl<P: Pipeline> Runner<P> {
 
     fn run_batch(&self, batch: Batch<P>) {
         let started = Instant::now();
-        let Batch { width, cost, padded_cost, .. } = batch;
-        let mut working = Working { queue: &self.queue, width, cost, padded_cost, time: None };
+        let run = batch.run;
+        let mut working = Working { queue: &self.queue, run, time: None };
         self.metrics.batch(&batch, started);
 
         let mut features = Vec::with_capacity(batch.jobs.len());
@@ -85,7 +84,7 @@ impl<P: Pipeline> Runner<P> {
             features.push(job.features);
             waits.push((job.ticket, started.duration_since(job.enqueued)));
         }
-        let (results, in_one_run) = width.grant(|| self.predict(&features));
+        let (results, in_one_run) = run.width.grant(|| self.predict(&features));
         let predicted = started.elapsed();
         working.time = in_one_run.then_some(predicted);
         drop(working);
@@ -127,14 +126,12 @@ impl<P: Pipeline> Runner<P> {
 /// Tells the queue that the runner is free again, also when it panics.
 struct Working<'a, P: Pipeline> {
     queue: &'a Queue<P>,
-    width: Width,
-    cost: usize,
-    padded_cost: usize,
+    run: Run,
     time: Option<Duration>,
 }
 
 impl<P: Pipeline> Drop for Working<'_, P> {
     fn drop(&mut self) {
-        self.queue.done(self.width, self.cost, self.padded_cost, self.time);
+        self.queue.done(self.run, self.time);
     }
 }

@@ -78,7 +78,7 @@ impl Checked {
                         ticket.answer(Ok(features), Duration::ZERO, Duration::ZERO);
                     }
                     // Without a time, so that nothing is learned: an interleaving must not depend on a clock.
-                    queue.done(batch.width, batch.cost, batch.padded_cost, None);
+                    queue.done(batch.run, None);
                 }
             })
         };
