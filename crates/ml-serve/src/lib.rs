@@ -4,6 +4,7 @@ mod body;
 pub mod config;
 mod error;
 mod logs;
+mod memory;
 mod metrics;
 mod onnx;
 mod request;

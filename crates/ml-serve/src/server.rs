@@ -21,6 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::{self, Config, ConfigError, Invocation};
+use crate::memory;
 use crate::metrics::HttpMetrics;
 use crate::onnx::{self, OnnxPipeline};
 use crate::served::{ModelInfo, TypedModel, within};
@@ -313,6 +314,7 @@ async fn serve(config: &Config, http_threads: usize, state: &Data<State>) -> Res
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
     warm_up(state).await?;
+    memory::give_back_what_is_free();
     announce(&listening, state, started);
     let drained = shutdown::until_stopped(signals, handle, state, config.drain_timeout).await;
     serving.abort();

@@ -23,8 +23,9 @@ const SLOW_FUSIONS: &str = "SkipLayerNormFusion";
 /// none: they are attributes of their node.
 const COPY_NUMBERS_MIN: u64 = 1 << 20;
 
-/// A smaller tensor stays in the graph of a copy.
-const STORED_TENSOR_BYTES_MIN: &str = "1024";
+/// A smaller tensor stays in the graph of a copy, and each session has its own: in the mapped file a read of it brings
+/// 64 KiB into memory, since Linux maps so much around what is touched.
+const STORED_TENSOR_BYTES_MIN: &str = "65536";
 
 /// The sessions of one model, and what they were built on.
 pub struct Sessions {
@@ -202,7 +203,7 @@ impl Factory<'_> {
 /// Everything but the model that decides what a copy looks like: another value is another copy.
 fn environment_of_copies() -> String {
     // To be counted up when the options of `write_copy` change.
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     // The build information names the version and the commit.
     format!("{VERSION} {} {SLOW_FUSIONS} {}", ort::info(), cpu_features())
 }
