@@ -210,6 +210,10 @@ impl<P: Pipeline> Engine<P> {
         if inputs.is_empty() {
             return Vec::new();
         }
+        // Refused before anything is done for it: what is refused must cost next to nothing.
+        if let Err(error) = self.inner.queue.admit(options) {
+            return inputs.iter().map(|_| Err(error.clone())).collect();
+        }
         let bytes = inputs.iter().map(cache::content_bytes).sum();
         let prepared = self.prepare(inputs, timings).await;
         let predicted = self.predict_prepared(prepared, bytes, options, timings).await;

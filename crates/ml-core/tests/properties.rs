@@ -137,7 +137,8 @@ impl Call {
             let result = result.as_ref().map(|output| *output).map_err(Error::code);
             let (expected, meets_the_queue) = fate(item);
             let allowed = match result {
-                Err("overloaded") => meets_the_queue && self.when_full == WhenFull::Refuse,
+                // Said at the door too, where nobody has looked at the item yet.
+                Err("overloaded") => self.when_full == WhenFull::Refuse,
                 Err("deadline_exceeded") => meets_the_queue && self.deadline == Deadline::Passed,
                 result => result == expected,
             };

@@ -21,8 +21,8 @@ use super::{CallOptions, WhenFull};
 /// How much of an estimated wait a caller's time must exceed it by, so that most of what is admitted is in time.
 const TIME_MARGIN: f64 = 1.1;
 
-/// The pace of so many batches is kept by a moving average.
-const RATE_MEMORY: f64 = 7.0 / 8.0;
+/// Waits are estimated from moving averages over some thirty batches: fewer, and one quick batch lets too much in.
+const AVERAGE_MEMORY: f64 = 31.0 / 32.0;
 
 /// What it takes to wake a sleeping thread and have it run, on an ordinary machine.
 const WAKE: Duration = Duration::from_micros(50);
@@ -89,7 +89,9 @@ struct State<P: Pipeline> {
     lone: [Pace; 2],
     lone_runs: u64,
     /// Seconds that one runner needs for a cost of one, padding included.
-    seconds_per_cost: f64,
+    seconds_per_cost: Average,
+    /// Seconds that a batch takes.
+    seconds_per_batch: Average,
 }
 
 /// A batch that a runner has taken.
@@ -121,7 +123,8 @@ impl<P: Pipeline> Queue<P> {
             pace: Pace::default(),
             lone: [Pace::default(); 2],
             lone_runs: 0,
-            seconds_per_cost: 0.0,
+            seconds_per_cost: Average::default(),
+            seconds_per_batch: Average::default(),
         };
         let room = Room::new(limits.items_max, limits.bytes_max);
         Self { state: Mutex::new(state), work: Condvar::new(), room, limits, metrics }
@@ -148,9 +151,6 @@ impl<P: Pipeline> Queue<P> {
     ///
     /// A call with more items than the queue holds goes in by parts, each as soon as there is room.
     pub async fn push(&self, load: Load<P>, mut options: CallOptions) -> Result<(), Error> {
-        if options.when_full == WhenFull::Refuse {
-            self.admit(options)?;
-        }
         let Load { items, tickets, bytes } = load;
         let part_items = self.room.part_items(items.len(), bytes, options.priority);
         if items.len() <= part_items {
@@ -208,16 +208,26 @@ impl<P: Pipeline> Queue<P> {
         Ok(())
     }
 
-    /// Refuses at the door what could not be answered in time.
-    fn admit(&self, options: CallOptions) -> Result<(), Error> {
-        let wait = self.estimated_wait(options.priority);
+    /// Refuses at the door what could not be answered in time, or would wait longer than anything may.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`], with the time after which it would be admitted.
+    pub fn admit(&self, options: CallOptions) -> Result<(), Error> {
+        if options.when_full == WhenFull::Wait {
+            return Ok(());
+        }
+        let (wait, run) = self.lock().estimate(options.priority, self.limits.runners);
         let left = options.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let limit = left.map_or(self.limits.wait_max, |left| left.min(self.limits.wait_max));
-        if wait.mul_f64(TIME_MARGIN) <= limit {
+        // What has a deadline must also have run by then.
+        let limit = left.map_or(self.limits.wait_max, |left| {
+            let left = left.div_f64(TIME_MARGIN).saturating_sub(run);
+            left.min(self.limits.wait_max)
+        });
+        if wait <= limit {
             return Ok(());
         }
         let full = Full::Time { estimated_wait: wait, limit };
-        Err(self.refuse(full, wait.saturating_sub(limit.div_f64(TIME_MARGIN))))
+        Err(self.refuse(full, wait - limit))
     }
 
     fn refusal(&self, full: Result<Full, Error>, priority: Priority) -> Error {
@@ -303,12 +313,9 @@ impl<P: Pipeline> Queue<P> {
         }
     }
 
-    /// Returns how long the items that go before a new one of this priority will take the runners.
+    /// Returns how long a new item of this priority would wait for a runner.
     pub fn estimated_wait(&self, priority: Priority) -> Duration {
-        let state = self.lock();
-        let cost = state.waiting.cost_before(priority) as f64;
-        let seconds = cost * state.seconds_per_cost / self.limits.runners.max(1) as f64;
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+        self.lock().estimate(priority, self.limits.runners).0
     }
 
     /// Returns when the model last answered a whole batch.
@@ -337,6 +344,18 @@ impl<P: Pipeline> State<P> {
         back.saturating_duration_since(now) + work > WAKE
     }
 
+    /// Returns how long a new item would wait for one of the runners, and how long its batch would take then.
+    fn estimate(&self, priority: Priority, runners: usize) -> (Duration, Duration) {
+        let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        let runners = runners.max(1);
+        let batch = self.seconds_per_batch.mean;
+        let work = self.waiting.cost_before(priority) as f64 * self.seconds_per_cost.mean;
+        // Runners at work are half-way through their batches, on average.
+        let at_work = self.busy as f64 * batch / 2.0;
+        let wait = if self.busy < runners { 0.0 } else { (work + at_work) / runners as f64 };
+        (seconds(wait), seconds(batch))
+    }
+
     fn learn(&mut self, run: Run, time: Duration) {
         self.last_success = Some(Instant::now());
         if run.alone {
@@ -344,10 +363,8 @@ impl<P: Pipeline> State<P> {
         }
         if run.width == Width::Narrow {
             self.pace.observe(run.padded_cost, time);
-            let seen = time.as_secs_f64() / run.cost as f64;
-            let known = self.seconds_per_cost;
-            self.seconds_per_cost =
-                if known == 0.0 { seen } else { known * RATE_MEMORY + seen * (1.0 - RATE_MEMORY) };
+            self.seconds_per_cost.observe(time.as_secs_f64() / run.cost as f64);
+            self.seconds_per_batch.observe(time.as_secs_f64());
         }
     }
 
@@ -358,6 +375,20 @@ impl<P: Pipeline> State<P> {
         let narrow_is_quicker = matches!((narrow, wide), (Some(narrow), Some(wide)) if narrow < wide);
         let try_other = self.lone_runs.is_multiple_of(TRY_OTHER_WIDTH);
         if narrow_is_quicker == try_other { Width::Wide } else { Width::Narrow }
+    }
+}
+
+/// An exponential moving average; the first observation is its first value.
+#[derive(Debug, Clone, Copy, Default)]
+struct Average {
+    mean: f64,
+    is_known: bool,
+}
+
+impl Average {
+    fn observe(&mut self, seen: f64) {
+        let memory = if self.is_known { AVERAGE_MEMORY } else { 0.0 };
+        *self = Self { mean: self.mean * memory + seen * (1.0 - memory), is_known: true };
     }
 }
 

@@ -43,6 +43,20 @@ impl<T> Entry<T> {
     pub fn new(item: T, cost: usize, deadline: Option<Instant>) -> Self {
         Self { item, cost: cost.max(1), deadline, overtaken: 0 }
     }
+
+    fn fate(&self, now: Instant, line: Option<Line>) -> Option<Fate> {
+        let left = self.deadline?.saturating_duration_since(now).as_secs_f64();
+        let late = (left == 0.0).then_some(Fate::Late);
+        late.or_else(|| (left < line?.time(self.cost)).then_some(Fate::WouldBeLate))
+    }
+}
+
+/// Why an item is not computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Abandoned,
+    Late,
+    WouldBeLate,
 }
 
 /// What goes next: items to compute, and items that nobody waits for any more.
@@ -102,7 +116,7 @@ impl<T> Waiting<T> {
         let mut taken = Taken::nothing();
         let window = shape.items_max.saturating_mul(LOOK_AHEAD_BATCHES);
         for lane in [&mut self.interactive, &mut self.bulk] {
-            lane.sweep(window, now, &is_abandoned, &mut taken);
+            lane.sweep(window, now, line, &is_abandoned, &mut taken);
         }
         let bulk_leads =
             self.bulk.live > 0 && (self.interactive.live == 0 || self.bulk_passed >= INTERACTIVE_BATCHES_MAX);
@@ -185,20 +199,33 @@ impl<T> Lane<T> {
         live.take(window)
     }
 
-    /// Moves those out of the window that nobody waits for any more.
-    fn sweep(&mut self, window: usize, now: Instant, is_abandoned: impl Fn(&T) -> bool, into: &mut Taken<T>) {
-        let is_expired = |entry: &Entry<T>| entry.deadline.is_some_and(|deadline| deadline <= now);
+    /// Moves those out of the window that nobody waits for any more, and those that would be late if they ran now.
+    ///
+    /// Of the latter one is left: were all refused for the time that runs once took, nothing would show it to be wrong.
+    fn sweep(
+        &mut self,
+        window: usize,
+        now: Instant,
+        line: Option<Line>,
+        is_abandoned: impl Fn(&T) -> bool,
+        into: &mut Taken<T>,
+    ) {
         let dead = |(slot, entry): (usize, &Entry<T>)| {
-            let left = is_abandoned(&entry.item);
-            (left || is_expired(entry)).then_some((slot, left))
+            let fate = if is_abandoned(&entry.item) { Some(Fate::Abandoned) } else { entry.fate(now, line) };
+            fate.map(|fate| (slot, fate))
         };
         loop {
-            let found: Vec<(usize, bool)> = self.oldest(window).filter_map(dead).collect();
+            let mut found: Vec<(usize, Fate)> = self.oldest(window).filter_map(dead).collect();
+            if found.len() == self.live
+                && let Some(last) = found.iter().rposition(|(_, fate)| *fate == Fate::WouldBeLate)
+            {
+                found.remove(last);
+            }
             if found.is_empty() {
                 break;
             }
-            for (slot, left) in found {
-                let side = if left { &mut into.abandoned } else { &mut into.expired };
+            for (slot, fate) in found {
+                let side = if fate == Fate::Abandoned { &mut into.abandoned } else { &mut into.expired };
                 side.extend(self.take_slot(slot));
             }
             self.close_holes(); // Others have come into the window.

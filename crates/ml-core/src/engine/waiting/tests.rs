@@ -79,6 +79,26 @@ fn what_nobody_waits_for_is_taken_out() {
     assert_eq!((waiting.len(), waiting.cost_before(Priority::Bulk)), (0, 0));
 }
 
+#[test]
+fn what_would_be_late_is_taken_out_but_for_one_that_is_tried() {
+    let now = Instant::now();
+    let within = |ms| (Priority::Interactive, Some(now + Duration::from_millis(ms)));
+    // 20 tokens take 6.4 ms.
+    let entries = |deadlines: &[u64]| {
+        let deadlines = deadlines.iter().enumerate();
+        waiting(deadlines.map(|(item, ms)| (within(*ms).0, Entry::new(item, 20, within(*ms).1))))
+    };
+    let taken = |deadlines: &[u64]| {
+        let taken = entries(deadlines).take(now, &shape(8), Some(LINE), |_| false);
+        let names =
+            |entries: Vec<Entry<usize>>| entries.into_iter().map(|entry| entry.item).collect::<Vec<_>>();
+        (names(taken.batch), names(taken.expired))
+    };
+    assert_eq!(taken(&[5, 7, 6]), (vec![1], vec![0, 2]));
+    assert_eq!(taken(&[5, 4, 6]), (vec![2], vec![0, 1]));
+    assert_eq!(taken(&[0, 5, 0]), (vec![1], vec![0, 2]));
+}
+
 /// One step of a simulated day: some items arrive, then a runner takes a batch.
 #[derive(Debug, Clone)]
 struct Step {
@@ -106,7 +126,10 @@ proptest! {
             let taken = waiting.take(now, &shape, Some(LINE), |_| false);
             prop_assert!(taken.batch.len() <= items_max);
             prop_assert!(taken.batch.iter().all(|entry| entry.deadline.is_none_or(|deadline| deadline > now)));
-            prop_assert!(taken.expired.iter().all(|entry| entry.deadline.is_some_and(|deadline| deadline <= now)));
+            let alone = |cost| Duration::from_secs_f64(LINE.time(cost));
+            let is_hopeless =
+                |entry: &Entry<_>| entry.deadline.is_some_and(|deadline| deadline <= now + alone(entry.cost));
+            prop_assert!(taken.expired.iter().all(is_hopeless));
             for entry in taken.batch.iter().chain(&taken.expired) {
                 prop_assert!(entry.overtaken <= OVERTAKEN_ITEMS_MAX);
                 left.push(entry.item);
