@@ -18,6 +18,7 @@ mod runner;
 mod share;
 mod sync;
 mod waiting;
+mod wake;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -63,22 +63,31 @@ pub(crate) async fn read(
     if declared.is_some_and(|bytes: u64| bytes > limits.bytes_max as u64) {
         return Err(too_large);
     }
-    let mut body = BytesMut::new();
     let reading = async {
+        // Most bodies come in one piece, which is then the body as it is.
+        let mut body = Bytes::new();
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(unreadable)?;
             if body.len() + chunk.len() > limits.bytes_max {
                 return Err(too_large);
             }
-            body.extend_from_slice(&chunk);
+            body = if body.is_empty() { chunk } else { joined(body, &chunk) };
         }
-        Ok(())
+        Ok(body)
     };
-    timeout(limits.timeout, reading).await.map_err(|_| ApiError::BodyTimeout { limit: limits.timeout })??;
+    let body = timeout(limits.timeout, reading).await;
+    let body = body.map_err(|_| ApiError::BodyTimeout { limit: limits.timeout })??;
     if body.is_empty() {
         return Err(ApiError::EmptyBody { wanted });
     }
-    Ok(body.freeze())
+    Ok(body)
+}
+
+/// Appends to bytes that nobody else holds, whose room then grows as a vector's does.
+fn joined(body: Bytes, chunk: &[u8]) -> Bytes {
+    let mut joined = BytesMut::from(body);
+    joined.extend_from_slice(chunk);
+    joined.freeze()
 }
 
 pub(crate) fn unreadable(error: PayloadError) -> ApiError {

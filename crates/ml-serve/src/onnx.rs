@@ -157,17 +157,16 @@ impl Pipeline for OnnxPipeline {
 
     fn predict_batch(&self, batch: &[Row]) -> Result<Vec<NamedTensors>, ModelError> {
         // Items whose dynamic sizes differ cannot share a run: nothing here knows how to pad them.
-        let shapes = |row: &Row| row.iter().map(|tensor| tensor.shape().to_vec()).collect::<Vec<_>>();
-        let mut alike: Vec<(Vec<Vec<usize>>, Vec<usize>)> = Vec::new();
-        for (index, row) in batch.iter().enumerate() {
-            let shapes = shapes(row);
-            match alike.iter_mut().find(|(known, _)| *known == shapes) {
-                Some((_, indices)) => indices.push(index),
-                None => alike.push((shapes, vec![index])),
+        let shapes = |index: usize| batch[index].iter().map(Tensor::shape);
+        let mut alike: Vec<Vec<usize>> = Vec::new();
+        for index in 0..batch.len() {
+            match alike.iter_mut().find(|known| shapes(known[0]).eq(shapes(index))) {
+                Some(indices) => indices.push(index),
+                None => alike.push(vec![index]),
             }
         }
         let mut results: Vec<Option<NamedTensors>> = vec![None; batch.len()];
-        for (_, indices) in alike {
+        for indices in alike {
             let rows: Vec<&Row> = indices.iter().map(|index| &batch[*index]).collect();
             for (index, result) in indices.iter().zip(self.run_alike(&rows)?) {
                 results[*index] = Some(result);

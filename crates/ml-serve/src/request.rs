@@ -1,6 +1,5 @@
 //! Around every request: its identifier, the limit on how many run at once, and the one place that counts it.
 
-use std::fmt::Write as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -54,7 +53,10 @@ fn request_id(request: &ServiceRequest) -> HeaderValue {
         let bytes = value.as_bytes();
         !bytes.is_empty() && bytes.len() <= REQUEST_ID_BYTES_MAX && bytes.iter().all(u8::is_ascii_graphic)
     });
-    let made = || HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).ok();
+    let made = || {
+        let mut text = uuid::Uuid::encode_buffer();
+        HeaderValue::from_str(uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text)).ok()
+    };
     given.cloned().or_else(made).unwrap_or_else(|| HeaderValue::from_static("unknown"))
 }
 
@@ -75,17 +77,27 @@ fn finish_headers(response: &mut ServiceResponse, state: &State, id: &HeaderValu
 
 /// Writes the stage times in milliseconds, as the Server Timing specification has it.
 fn server_timing(timings: Option<Timings>, started: Instant) -> String {
-    let mut header = String::with_capacity(128);
-    let mut write = |stage: &str, time: Duration, end: &str| {
-        // Whole numbers are written several times as fast as floats, and writing to a string cannot fail.
-        let micros = time.as_micros();
-        let _infallible = write!(header, "{stage};dur={}.{:03}{end}", micros / 1000, micros % 1000);
-    };
+    let mut header = String::with_capacity(160);
     for (stage, time) in timings.iter().flat_map(Timings::iter).filter(|(_, time)| !time.is_zero()) {
-        write(stage.name(), time, ", ");
+        header.push_str(stage.name());
+        push_duration(&mut header, time);
+        header.push_str(", ");
     }
-    write("total", started.elapsed(), "");
+    header.push_str("total");
+    push_duration(&mut header, started.elapsed());
     header
+}
+
+/// Writes `;dur=` and the milliseconds with three decimals. Every answer has up to seven of these, and the formatting
+/// machinery took a twentieth of the time of a small model's request for them.
+fn push_duration(header: &mut String, time: Duration) {
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let mut digits = itoa::Buffer::new();
+    header.push_str(";dur=");
+    header.push_str(digits.format(micros / 1000));
+    header.push('.');
+    // A thousand more, without its first digit, has the zeros in front.
+    header.push_str(&digits.format(1000 + micros % 1000)[1..]);
 }
 
 /// Counts a request once, by outcome, when its answer has left or its caller has.

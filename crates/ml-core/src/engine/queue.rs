@@ -1,8 +1,10 @@
 //! The queue between callers and runners: the place where work is admitted, and where idle runners find it.
 //!
 //! An idle runner takes work at once: there is no timer, so a lone item never waits for company. What goes together
-//! is decided in `batch.rs`, what goes next in `waiting.rs`; here is who may come in, and who is woken.
+//! is decided in `batch.rs`, what goes next in `waiting.rs`, who is woken in `wake.rs`; here is who may come in.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::error::Full;
@@ -13,9 +15,10 @@ use super::answer::Ticket;
 use super::batch::{Closed, Shape};
 use super::metrics::EngineMetrics;
 use super::pace::Pace;
-use super::room::{Claim, Room};
+use super::room::{Claim, Claims, Room};
 use super::sync::{Condvar, Mutex, MutexGuard};
 use super::waiting::{Entry, Priority, Taken, Waiting};
+use super::wake::{Roster, Wake};
 use super::{CallOptions, WhenFull};
 
 /// How much of an estimated wait a caller's time must exceed it by, so that most of what is admitted is in time.
@@ -23,9 +26,6 @@ const TIME_MARGIN: f64 = 1.1;
 
 /// Waits are estimated from moving averages over some thirty batches: fewer, and one quick batch lets too much in.
 const AVERAGE_MEMORY: f64 = 31.0 / 32.0;
-
-/// What it takes to wake a sleeping thread and have it run, on an ordinary machine.
-const WAKE: Duration = Duration::from_micros(50);
 
 /// So long may work wait for a busy runner that takes longer than was expected of it.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -77,10 +77,7 @@ pub(super) struct Queue<P: Pipeline> {
 struct State<P: Pipeline> {
     waiting: Waiting<Job<P>>,
     closed: bool,
-    /// Runners that have a batch.
-    busy: usize,
-    /// When the runner that took a batch last is expected back; `None` where nothing is known.
-    back: Option<Instant>,
+    roster: Roster,
     /// When the model last answered a whole batch.
     last_success: Option<Instant>,
     /// How long narrow runs take, lone ones included.
@@ -117,8 +114,7 @@ impl<P: Pipeline> Queue<P> {
         let state = State {
             waiting: Waiting::new(),
             closed: false,
-            busy: 0,
-            back: None,
+            roster: Roster::default(),
             last_success: None,
             pace: Pace::default(),
             lone: [Pace::default(); 2],
@@ -137,7 +133,7 @@ impl<P: Pipeline> Queue<P> {
     /// Sleeps until there is work. Beside a busy runner it looks again now and then, since that one may be held up while
     /// work is left to it.
     fn sleep<'a>(&self, state: MutexGuard<'a, State<P>>) -> MutexGuard<'a, State<P>> {
-        if state.busy == 0 {
+        if state.roster.busy() == 0 {
             return super::sync::wait(&self.work, state);
         }
         super::sync::wait_timeout(&self.work, state, LOOK_AGAIN)
@@ -176,13 +172,28 @@ impl<P: Pipeline> Queue<P> {
 
     async fn push_part(&self, load: Load<P>, options: CallOptions) -> Result<(), Error> {
         let (count, priority) = (load.items.len(), options.priority);
-        let mut claims = match options.when_full {
+        let claims = match options.when_full {
             WhenFull::Wait => self.room.wait(count, load.bytes, priority).await?,
             WhenFull::Refuse => {
                 let taken = self.room.try_take(count, load.bytes, priority);
                 taken.map_err(|full| self.refusal(full, priority))?
             }
         };
+        match self.take_in(load, claims, options)? {
+            Wake::No => {}
+            Wake::Now if count == 1 => self.work.notify_one(),
+            Wake::Now => self.work.notify_all(),
+            Wake::AfterOthers => {
+                // Called too when this caller leaves meanwhile: others may have relied on it.
+                let _call = Call(self);
+                others_first().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds items for which there is room to those that wait, and says whether a runner is to be woken for them.
+    fn take_in(&self, load: Load<P>, mut claims: Claims, options: CallOptions) -> Result<Wake, Error> {
         let enqueued = Instant::now();
         let entries = load.items.into_iter().zip(load.tickets).map(|(Weighed { features, cost }, ticket)| {
             Entry::new(Job { features, enqueued, ticket, claim: claims.next() }, cost, options.deadline)
@@ -195,17 +206,25 @@ impl<P: Pipeline> Queue<P> {
             return Err(Error::ShuttingDown);
         }
         for entry in entries {
-            state.waiting.push(priority, entry);
+            state.waiting.push(options.priority, entry);
         }
         self.metrics.waiting(state.waiting.len());
-        let wake = state.pays_to_wake(enqueued);
-        drop(state);
-        if wake && count == 1 {
-            self.work.notify_one();
-        } else if wake {
-            self.work.notify_all();
+        let wake = state.wake(enqueued);
+        if wake == Wake::Now {
+            state.roster.called(enqueued);
         }
-        Ok(())
+        Ok(wake)
+    }
+
+    /// Wakes a runner for what waits, unless one has come by itself or is on its way.
+    fn call_runner(&self) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        if state.waiting.len() > 0 && state.wake(now) != Wake::No {
+            state.roster.called(now);
+            drop(state);
+            self.work.notify_one();
+        }
     }
 
     /// Refuses at the door what could not be answered in time, or would wait longer than anything may.
@@ -247,11 +266,13 @@ impl<P: Pipeline> Queue<P> {
     pub fn take(&self) -> Option<Batch<P>> {
         let mut state = self.lock();
         loop {
+            state.roster.looks();
             while state.waiting.len() == 0 {
                 if state.closed {
                     return None;
                 }
                 state = self.sleep(state);
+                state.roster.looks();
             }
             let line = state.pace.line();
             let now = Instant::now();
@@ -265,10 +286,14 @@ impl<P: Pipeline> Queue<P> {
                 state = self.lock();
                 continue;
             }
-            state.busy += 1;
             let batch = self.batch(&mut state, taken.batch, taken.closed);
-            state.back = line.map(|line| now + Duration::from_secs_f64(line.time(batch.run.padded_cost)));
-            let wake = waiting > 0 && state.pays_to_wake(now);
+            state
+                .roster
+                .leaves(line.map(|line| now + Duration::from_secs_f64(line.time(batch.run.padded_cost))));
+            let wake = waiting > 0 && state.wake(now) != Wake::No;
+            if wake {
+                state.roster.called(now);
+            }
             drop(state);
             if wake {
                 // One notice may have stood for several items; pass it on so that no runner sleeps beside work.
@@ -285,7 +310,7 @@ impl<P: Pipeline> Queue<P> {
         let longest = entries.iter().map(|entry| entry.cost).max().unwrap_or(1);
         let cost = entries.iter().map(|entry| entry.cost).sum();
         let padded_cost = self.limits.shape.cost(entries.len(), longest, cost);
-        let alone = state.busy == 1 && state.waiting.len() == 0 && self.limits.runners > 1;
+        let alone = state.roster.busy() == 0 && state.waiting.len() == 0 && self.limits.runners > 1;
         let width = if alone { state.lone_width(padded_cost) } else { Width::Narrow };
         let jobs = entries.into_iter().map(|entry| entry.item).collect();
         Batch { jobs, closed, run: Run { width, alone, cost, padded_cost } }
@@ -307,7 +332,7 @@ impl<P: Pipeline> Queue<P> {
     /// Learns how long a batch took, and that its runner is free again. `None`: the model failed on it.
     pub fn done(&self, run: Run, time: Option<Duration>) {
         let mut state = self.lock();
-        state.busy -= 1;
+        state.roster.returns();
         if let Some(time) = time {
             state.learn(run, time);
         }
@@ -332,16 +357,11 @@ impl<P: Pipeline> Queue<P> {
 }
 
 impl<P: Pipeline> State<P> {
-    /// Whether another runner could start on what waits before a busy one would be through with it.
-    ///
-    /// A model of microseconds is slower when its work is spread: each hand-over then costs more than the work.
-    fn pays_to_wake(&self, now: Instant) -> bool {
-        let line = self.pace.line();
-        // A runner that is late is waited for no longer than another would take to be woken.
-        let back = self.back.filter(|back| self.busy > 0 && *back + WAKE > now);
-        let (Some(line), Some(back)) = (line, back) else { return true };
-        let work = Duration::from_secs_f64(line.time(self.waiting.cost_before(Priority::Bulk)));
-        back.saturating_duration_since(now) + work > WAKE
+    /// Decides whether a runner is woken for what waits.
+    fn wake(&self, now: Instant) -> Wake {
+        let cost = self.waiting.cost_before(Priority::Bulk);
+        let work = self.pace.line().map(|line| Duration::from_secs_f64(line.time(cost)));
+        self.roster.wake(work, now)
     }
 
     /// Returns how long a new item would wait for one of the runners, and how long its batch would take then.
@@ -351,8 +371,9 @@ impl<P: Pipeline> State<P> {
         let batch = self.seconds_per_batch.mean;
         let work = self.waiting.cost_before(priority) as f64 * self.seconds_per_cost.mean;
         // Runners at work are half-way through their batches, on average.
-        let at_work = self.busy as f64 * batch / 2.0;
-        let wait = if self.busy < runners { 0.0 } else { (work + at_work) / runners as f64 };
+        let busy = self.roster.busy();
+        let at_work = busy as f64 * batch / 2.0;
+        let wait = if busy < runners { 0.0 } else { (work + at_work) / runners as f64 };
         (seconds(wait), seconds(batch))
     }
 
@@ -376,6 +397,28 @@ impl<P: Pipeline> State<P> {
         let try_other = self.lone_runs.is_multiple_of(TRY_OTHER_WIDTH);
         if narrow_is_quicker == try_other { Width::Wide } else { Width::Narrow }
     }
+}
+
+/// Calls a runner when dropped.
+struct Call<'a, P: Pipeline>(&'a Queue<P>);
+
+impl<P: Pipeline> Drop for Call<'_, P> {
+    fn drop(&mut self) {
+        self.0.call_runner();
+    }
+}
+
+/// Lets whatever else is ready on this thread go first, on any executor.
+async fn others_first() {
+    let mut are_through = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut are_through, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// An exponential moving average; the first observation is its first value.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -24,10 +24,49 @@ type Result<T> = std::result::Result<T, Error>;
 /// What the first of equal items leaves for the others; there is no channel until somebody follows.
 type Flight<T> = Option<watch::Sender<Option<Result<T>>>>;
 
-type Shard<P> = HashMap<Key<<P as Pipeline>::Input>, Flight<<P as Pipeline>::Output>>;
+type Shard<P> =
+    HashMap<Key<<P as Pipeline>::Input>, Flight<<P as Pipeline>::Output>, BuildHasherDefault<Known>>;
 
 /// An input, and how urgent its call is: somebody who waits must not follow somebody who does not.
-type Key<T> = (Arc<T>, Priority);
+///
+/// An input may be long, and is looked up when it comes and when it leaves, so it is hashed once.
+#[derive(PartialEq, Eq)]
+struct Key<T> {
+    hash: u64,
+    input: Arc<T>,
+    priority: Priority,
+}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        Self { input: Arc::clone(&self.input), ..*self }
+    }
+}
+
+impl<T> Hash for Key<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Hashes a hash: it is what it is.
+#[derive(Default)]
+struct Known(u64);
+
+impl Hasher for Known {
+    fn write(&mut self, bytes: &[u8]) {
+        // A key feeds its hash and nothing else; anything else would still be told apart by `Eq`.
+        self.0 = self.0.wrapping_mul(31).wrapping_add(bytes.len() as u64);
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// The items of one engine that are in flight, and the answers that it remembers.
 pub(super) struct Sharing<P: Pipeline> {
@@ -54,8 +93,8 @@ impl<P: Pipeline> Sharing<P> {
     }
 
     fn shard(&self, key: &Key<P::Input>) -> MutexGuard<'_, Shard<P>> {
-        // The map inside takes other bits of another hash.
-        let index = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
+        // The map inside goes by the lowest and the highest bits.
+        let index = usize::try_from((key.hash >> 32) % SHARDS as u64).unwrap_or(0);
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -68,7 +107,8 @@ impl<P: Pipeline> Sharing<P> {
                 return Role::Known(output);
             }
         }
-        let key = (Arc::new(input.clone()), priority);
+        let hash = self.hasher.hash_one((&input, priority));
+        let key = Key { hash, input: Arc::new(input.clone()), priority };
         let mut shard = self.shard(&key);
         match shard.entry(key) {
             Entry::Occupied(mut flight) => {
@@ -101,7 +141,7 @@ impl<P: Pipeline> Lead<P> {
     /// A result that says something about this call rather than about the item is not passed on.
     pub fn answered(mut self, result: &Result<P::Output>) {
         if let (Some(cache), Ok(output)) = (&self.sharing.cache, result) {
-            cache.insert(&self.key.0, output.clone());
+            cache.insert(&self.key.input, output.clone());
         }
         let flight = self.end();
         if let Some(followers) = flight.filter(|_| is_of_the_item(result)) {

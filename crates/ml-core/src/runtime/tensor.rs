@@ -3,7 +3,7 @@
 use std::fmt;
 
 use half::{bf16, f16};
-use ndarray::{Array, ArrayView, Axis, CowArray, Dimension, IxDyn};
+use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, Axis, CowArray, Dimension, IxDyn};
 
 use crate::ModelError;
 
@@ -87,7 +87,7 @@ macro_rules! elements {
                         if views.len() < rows.len() {
                             return Err(ModelError::new("the tensors to stack differ in type"));
                         }
-                        Ok(ndarray::stack(Axis(0), &views)?.into())
+                        Ok(stacked(&views)?.into())
                     })*
                 }
             }
@@ -142,6 +142,20 @@ elements! {
     String: String, "string";
 }
 
+/// Puts arrays on top of each other, at the price of copying their elements where these lie in order.
+fn stacked<T: Clone>(rows: &[ArrayViewD<'_, T>]) -> Result<ArrayD<T>, ModelError> {
+    let shape = rows.first().map_or(&[][..], |row| row.shape());
+    let mut elements = Vec::with_capacity(rows.len() * shape.iter().product::<usize>());
+    for row in rows {
+        match row.as_slice().filter(|_| row.shape() == shape) {
+            Some(row) => elements.extend_from_slice(row),
+            None => return Ok(ndarray::stack(Axis(0), rows)?),
+        }
+    }
+    let sizes: Vec<usize> = std::iter::once(rows.len()).chain(shape.iter().copied()).collect();
+    Ok(ArrayD::from_shape_vec(sizes, elements)?)
+}
+
 impl ElementType {
     /// Returns whether a runtime that has no such type may hold it as `other` without losing anything.
     pub(super) fn is_held_as(self, other: Self) -> bool {
@@ -154,6 +168,16 @@ mod tests {
     use ndarray::array;
 
     use super::*;
+
+    #[test]
+    fn rows_that_do_not_lie_in_order_are_stacked_in_order() {
+        let table = array![[1_u8, 2], [3, 4]];
+        let transposed = Tensor::from(table.t());
+        let stacked = Tensor::stack([&transposed, &Tensor::from(&table)]).expect("same type, same shape");
+        assert_eq!(stacked, array![[[1_u8, 3], [2, 4]], [[1, 2], [3, 4]]].into());
+        let number = Tensor::from(ndarray::arr0(7_u8));
+        assert_eq!(Tensor::stack([&number, &number]).ok(), Some(array![7_u8, 7].into()));
+    }
 
     #[test]
     fn rows_are_stacked_and_taken_apart_again() {
