@@ -120,6 +120,18 @@ fn a_file_names_settings_and_models() {
     assert!(ended.stderr.lines().all(|line| line.starts_with('{')), "{}", ended.stderr);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_follow_the_cpus_that_the_process_may_use() {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+    let first = allowed.split(['-', ',']).next().unwrap();
+    let ml_serve = binary("ml-serve");
+    let flags = ["-c", first, ml_serve.to_str().unwrap(), "examples/models/iris", "--port", "0"];
+    let server = Program::new(PathBuf::from("taskset")).args(&flags).serve();
+    server.wait_for_log("1 CPUs: 1 runners × 1 threads, 1 for a lone run, 1 preprocess, 1 http");
+}
+
 #[test]
 fn the_help_and_the_version_fit_a_terminal() {
     for args in [["--help"], ["-h"], ["--version"], ["-V"]] {
