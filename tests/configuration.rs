@@ -35,7 +35,7 @@ fn what_it_cannot_start_with_is_named() {
     let wrong_file = file("wrong.toml", "port = 0\nbatch_items_max = 0\n");
     let no_models = "there is nothing to serve: name a model folder or file, as in `ml-serve model.onnx`";
     let iris = "examples/models/iris";
-    let cases: [(&[&str], i32, &[&str]); 9] = [
+    let cases: [(&[&str], i32, &[&str]); 10] = [
         (&["--prot", "1"], 2, &["--prot", "did you mean --port?"]),
         (&["--port", "80a80"], 2, &["--port", "\"80a80\"", "0 to 65535"]),
         (&["--port"], 2, &["--port", "no value follows"]),
@@ -44,6 +44,15 @@ fn what_it_cannot_start_with_is_named() {
         (&["--config", "/nonexistent/serve.toml"], 2, &["/nonexistent/serve.toml", "cannot be read"]),
         (&["--port", "0"], 1, &[no_models]),
         (&["--port", "0", "/nonexistent/model"], 1, &["/nonexistent/model", "No such file"]),
+        (
+            &["--port", "0", iris, "--onnxruntime-path", "README.md"],
+            1,
+            &[
+                iris,
+                "the path that was given (README.md): not an ONNX Runtime",
+                "python3 -m pip install onnxruntime",
+            ],
+        ),
         (&["--port", "0", iris, iris], 1, &["the model name \"iris\" stands for two models"]),
     ];
     for (args, code, expected) in cases {
