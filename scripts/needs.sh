@@ -45,6 +45,16 @@ check_python() {
   return 1
 }
 
+# Programs look for ONNX Runtime in the folders above themselves: where cargo builds elsewhere, they are told of it.
+tell_library() {
+  [ -n "${CARGO_TARGET_DIR:-}${CARGO_BUILD_TARGET_DIR:-}" ] || return 0
+  local library latest=
+  for library in "$PWD"/.ml/onnxruntime/*/libonnxruntime.*; do
+    latest=$library
+  done
+  export ORT_DYLIB_PATH="${ORT_DYLIB_PATH:-$latest}"
+}
+
 # installing DEBIAN_PACKAGES HOMEBREW_PACKAGES: the line that installs them.
 installing() {
   if is_macos; then

@@ -220,6 +220,27 @@ fn a_body_that_is_not_whole_is_refused() {
 }
 
 #[test]
+fn a_body_that_does_not_come_is_waited_for_only_so_long() {
+    let server = Program::iris(&["--request-timeout-ms", "100"]).serve();
+    let begun = |path: &str, media: &str| {
+        let headers = [("Content-Type", media), ("Content-Length", "40")];
+        [head("POST", path, &headers), b"{\"fea".to_vec()].concat()
+    };
+    for path in [PREDICT, BATCH] {
+        let mut connection = server.connect();
+        connection.send(&begun(path, "application/json")).expect("it is read");
+        let response = connection.receive().expect("the answer is whole").expect("there is an answer");
+        check_refusal(path, &response, 408, "body_timeout");
+    }
+    // A stream's answer has begun with 200: its last line says why it ends.
+    let mut connection = server.connect();
+    connection.send(&begun(BATCH, "application/x-ndjson")).expect("it is read");
+    let response = connection.receive().expect("the answer is whole").expect("there is an answer");
+    assert_eq!((response.head.status, &response.json()["error"]["code"]), (200, &"body_timeout".into()));
+    check_unharmed(server);
+}
+
+#[test]
 fn a_path_that_leads_nowhere_is_refused() {
     let long = format!("/models/{}/predict", "a".repeat(8_000));
     let unknown = |path: &str| post(path, GOOD);

@@ -35,7 +35,7 @@ fn what_it_cannot_start_with_is_named() {
     let wrong_file = file("wrong.toml", "port = 0\nbatch_items_max = 0\n");
     let no_models = "there is nothing to serve: name a model folder or file, as in `ml-serve model.onnx`";
     let iris = "examples/models/iris";
-    let cases: [(&[&str], i32, &[&str]); 9] = [
+    let cases: [(&[&str], i32, &[&str]); 10] = [
         (&["--prot", "1"], 2, &["--prot", "did you mean --port?"]),
         (&["--port", "80a80"], 2, &["--port", "\"80a80\"", "0 to 65535"]),
         (&["--port"], 2, &["--port", "no value follows"]),
@@ -44,6 +44,15 @@ fn what_it_cannot_start_with_is_named() {
         (&["--config", "/nonexistent/serve.toml"], 2, &["/nonexistent/serve.toml", "cannot be read"]),
         (&["--port", "0"], 1, &[no_models]),
         (&["--port", "0", "/nonexistent/model"], 1, &["/nonexistent/model", "No such file"]),
+        (
+            &["--port", "0", iris, "--onnxruntime-path", "README.md"],
+            1,
+            &[
+                iris,
+                "the path that was given (README.md): not an ONNX Runtime",
+                "python3 -m pip install onnxruntime",
+            ],
+        ),
         (&["--port", "0", iris, iris], 1, &["the model name \"iris\" stands for two models"]),
     ];
     for (args, code, expected) in cases {
@@ -118,6 +127,18 @@ fn a_file_names_settings_and_models() {
     let ended = server.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stderr.lines().all(|line| line.starts_with('{')), "{}", ended.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_follow_the_cpus_that_the_process_may_use() {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+    let first = allowed.split(['-', ',']).next().unwrap();
+    let ml_serve = binary("ml-serve");
+    let flags = ["-c", first, ml_serve.to_str().unwrap(), "examples/models/iris", "--port", "0"];
+    let server = Program::new(PathBuf::from("taskset")).args(&flags).serve();
+    server.wait_for_log("1 CPUs: 1 runners × 1 threads, 1 for a lone run, 1 preprocess, 1 http");
 }
 
 #[test]

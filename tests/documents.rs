@@ -49,5 +49,7 @@ fn the_commands_of_the_readme_can_be_run() {
     for script in ["scripts/demo", "scripts/test"] {
         let ran = std::process::Command::new("bash").arg("-n").arg(root().join(script)).status();
         assert!(ran.expect("bash is there").success(), "{script} is not valid bash");
+        let script = std::fs::read_to_string(root().join(script)).expect("it is there");
+        assert!(!script.contains("target/") && script.contains("tell_library"), "cargo may build elsewhere");
     }
 }

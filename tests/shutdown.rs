@@ -59,7 +59,7 @@ fn drive(address: SocketAddr, client: usize, seen: &Sender<(String, Seen)>) {
 fn accepted(log: &str) -> HashMap<String, String> {
     let line = |line| {
         let line: Value = serde_json::from_str(line).ok()?;
-        let id = line["id"].as_str()?.trim_matches('"').to_owned();
+        let id = line["id"].as_str()?.to_owned();
         let outcome = line["outcome"].as_str()?.to_owned();
         id.starts_with("client-").then_some((id, outcome))
     };

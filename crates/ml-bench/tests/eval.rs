@@ -102,6 +102,22 @@ fn a_structural_difference_has_its_path_and_line() {
 }
 
 #[test]
+fn exchanged_predictions_are_no_ties_though_all_numbers_agree() {
+    let toy = Toy::start();
+    let verdict = |exchanged: u32| {
+        let other = |n: u32| json!(if n.is_multiple_of(2) { "odd" } else { "even" });
+        let changes = |n: u32| if n < exchanged { vec![("/label", other(n))] } else { Vec::new() };
+        let lines: Vec<Value> = (0..8).map(|n| line(n.into(), &changes(n))).collect();
+        eval(&toy, "exchanged", "toy", &lines).verdict.reasons
+    };
+    let too_many = |ties: u32| {
+        vec![format!("{ties} of 8 predictions differ where all numbers agree, too many for ties")]
+    };
+    assert_eq!((verdict(0), verdict(1)), (vec![], vec![]));
+    assert_eq!((verdict(2), verdict(8)), (too_many(2), too_many(8)));
+}
+
+#[test]
 fn another_prediction_without_numbers_is_no_tie() {
     let toy = Toy::start();
     let lines = [json!({"item": {"n": 1}, "expected": {"label": "even"}})];

@@ -51,7 +51,7 @@ pub enum OptimisedCopy {
 pub struct ModelOptions {
     /// Which runtime shall run it.
     pub runtime: RuntimeChoice,
-    /// ONNX Runtime's shared library; found by itself when not given.
+    /// ONNX Runtime's shared library; found by itself when not given. A wrong one is an error, and no reason for rten.
     pub onnxruntime_path: Option<PathBuf>,
     /// Sessions are `threads.runners`, each of `threads.intra_op` threads, and one of `threads.wide` threads for runs
     /// that have the machine to themselves.
@@ -168,8 +168,8 @@ struct Loaded {
 impl Model {
     /// Loads an ONNX file.
     ///
-    /// With [`RuntimeChoice::Auto`], a machine without ONNX Runtime gets rten; which one runs, and what the
-    /// other would gain, is logged.
+    /// With [`RuntimeChoice::Auto`], a machine without ONNX Runtime gets rten, unless the options name a library; which
+    /// one runs, and what the other would gain, is logged.
     ///
     /// # Errors
     /// A [`LoadError`] names the file and the reason: no such file, not ONNX, an opset or operator that the
@@ -195,7 +195,10 @@ impl Model {
 
     fn load_auto(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
         match onnxruntime::load(path, options) {
-            Err(LoadError { kind: LoadErrorKind::NoRuntime(not_found), .. }) => {
+            Err(LoadError { kind: LoadErrorKind::NoRuntime(not_found), .. })
+                // Who names a library wants that one.
+                if options.onnxruntime_path.is_none() =>
+            {
                 tracing::warn!(
                     %not_found,
                     "running on rten, in pure Rust; ONNX Runtime would add its contributed operators, half \

@@ -6,7 +6,7 @@ mod onnx;
 
 use std::path::{Path, PathBuf};
 
-use half::f16;
+use half::{bf16, f16};
 use ml_core::{Element, Model, ModelOptions, RuntimeChoice, Tensor, ThreadPlan, ThreadWishes};
 use ndarray::{Array1, array, s};
 
@@ -47,6 +47,10 @@ where
     let outputs = model.run(vec![("x", values.into())]).expect("the model runs");
     assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), values.clone().into_dyn());
 
+    let none = Array1::from(Vec::<T>::new());
+    let outputs = model.run(vec![("x", (&none).into())]).expect("the model takes no rows");
+    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), none.into_dyn());
+
     // A view with gaps has to be put in order first.
     let outputs = model.run(vec![("x", values.slice(s![..;2]).into())]).expect("the model runs");
     let every_other = values.slice(s![..;2]).to_owned().into_dyn();
@@ -63,8 +67,23 @@ fn onnxruntime_carries_every_type_there_and_back() {
     round_trip(runtime, 6, &array![1_i32, i32::MIN, i32::MAX]);
     round_trip(runtime, 2, &array![1_u8, 0, u8::MAX]);
     round_trip(runtime, 3, &array![1_i8, i8::MIN, i8::MAX]);
+    round_trip(runtime, 16, &array![bf16::from_f32(1.5), bf16::MAX, bf16::MIN_POSITIVE_SUBNORMAL]);
+    round_trip(runtime, 5, &array![1_i16, i16::MIN, i16::MAX]);
+    round_trip(runtime, 4, &array![1_u16, 0, u16::MAX]);
+    round_trip(runtime, 12, &array![1_u32, 0, u32::MAX]);
+    round_trip(runtime, 13, &array![1_u64, 0, u64::MAX]);
     round_trip(runtime, 9, &array![true, false, true]);
     round_trip(runtime, 8, &array!["plain".to_owned(), String::new(), "ünï ✓".to_owned()]);
+}
+
+/// ONNX Runtime takes texts up to their first zero: a shorter one than was sent must not be predicted.
+#[test]
+fn a_text_with_a_zero_in_it_is_refused_and_not_cut() {
+    let file = TemporaryFile::new("zero.onnx", &onnx::model("Identity", 8, 17));
+    let model = Model::load(&file.0, &options(RuntimeChoice::OnnxRuntime)).expect("the model loads");
+    let texts = array!["plain".to_owned(), "a\0b".to_owned()];
+    let error = model.run(vec![("x", (&texts).into())]).err().expect("it cannot be passed on");
+    assert!(error.reason.contains("nul byte found in provided data at position: 1"), "{error:?}");
 }
 
 #[test]
@@ -185,4 +204,40 @@ fn a_missing_library_says_where_it_was_looked_for_and_how_to_get_it() {
     let text = TemporaryFile::new("libonnxruntime.so", b"not a library");
     let error = ml_core::find_onnxruntime(Some(&text.0)).expect_err("not a library").to_string();
     assert!(error.contains("not an ONNX Runtime for this system"), "{error}");
+}
+
+/// Builds a library that says it is ONNX Runtime, and of which version, but can do nothing.
+fn library_that_says(version: &str) -> TemporaryFile {
+    const SOURCE: &str = r#"
+        #[repr(C)]
+        pub struct Base(extern "C" fn(u32) -> *const u8, extern "C" fn() -> *const u8);
+        extern "C" fn api(_: u32) -> *const u8 { std::ptr::null() }
+        extern "C" fn version() -> *const u8 { b"VERSION\0".as_ptr() }
+        static BASE: Base = Base(api, version);
+        #[no_mangle]
+        pub extern "C" fn OrtGetApiBase() -> &'static Base { &BASE }
+    "#;
+    let source = TemporaryFile::new(&format!("{version}.rs"), SOURCE.replace("VERSION", version).as_bytes());
+    let library = TemporaryFile::new(&format!("{version}.so"), b"");
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let options = ["--edition", "2021", "--crate-type", "cdylib", "--crate-name", "old", "-o"];
+    let built = std::process::Command::new(rustc).args(options).args([&library.0, &source.0]).output();
+    let built = built.expect("there is a rustc beside cargo");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    library
+}
+
+#[test]
+fn a_library_of_another_version_is_refused_with_what_it_takes() {
+    for (version, reason) in [
+        ("1.17.3", "version 1.17 is too old"),
+        ("2.0.0", "not an ONNX Runtime for this system"),
+        ("nonsense", "not an ONNX Runtime for this system"),
+    ] {
+        let library = library_that_says(version);
+        let error = ml_core::find_onnxruntime(Some(&library.0)).expect_err("another version").to_string();
+        for part in ["no ONNX Runtime 1.22 or newer", reason, "python3 -m pip install onnxruntime"] {
+            assert!(error.contains(part), "{version}: {error} should say {part}");
+        }
+    }
 }

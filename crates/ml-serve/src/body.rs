@@ -33,7 +33,9 @@ pub(crate) fn media(request: &HttpRequest, wanted: &'static str) -> Result<Media
     let found = String::from_utf8_lossy(header.as_bytes()).into_owned();
     let mut parts = found.split(';').map(|part| part.trim().to_ascii_lowercase());
     let essence = parts.next().unwrap_or_default();
-    let utf8 = parts.all(|part| !part.starts_with("charset=") || part.trim_matches('"').ends_with("utf-8"));
+    let utf8 = parts
+        .filter_map(|part| part.strip_prefix("charset=").map(|set| set.trim_matches('"').to_owned()))
+        .all(|set| matches!(set.as_str(), "utf-8" | "utf8"));
     match essence.as_str() {
         "" | "application/json" if utf8 => Ok(Media::Json),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" if utf8 => Ok(Media::NdJson),
@@ -97,4 +99,32 @@ pub(crate) fn unreadable(error: PayloadError) -> ApiError {
 /// Returns the body as text.
 pub(crate) fn text(body: &[u8]) -> Result<&str, ApiError> {
     std::str::from_utf8(body).map_err(|error| ApiError::InvalidUtf8 { byte: error.valid_up_to() })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn json_and_lines_are_taken_in_utf8_under_their_usual_names() {
+        for (header, expected) in [
+            ("application/json", Some(Media::Json)),
+            ("Application/JSON;charset=UTF-8", Some(Media::Json)),
+            ("application/json; charset=\"utf-8\"", Some(Media::Json)),
+            ("application/json; charset=utf8", Some(Media::Json)),
+            ("application/json; profile=x", Some(Media::Json)),
+            ("application/x-ndjson; charset=utf-8", Some(Media::NdJson)),
+            ("application/jsonl", Some(Media::NdJson)),
+            ("application/json; charset=not-utf-8", None),
+            ("application/json; charset=latin1", None),
+            ("application/json; charset=", None),
+            ("application/jsonp", None),
+            ("text/json", None),
+        ] {
+            let request = TestRequest::default().insert_header((CONTENT_TYPE, header)).to_http_request();
+            assert_eq!(media(&request, "").ok(), expected, "{header}");
+        }
+    }
 }

@@ -136,11 +136,13 @@ impl Drop for Guard {
         metrics.at_work.dec();
         let time = self.started.elapsed();
         metrics.finished(self.route, self.status, self.outcome, time);
-        let Self { route, id, outcome, status, .. } = self;
+        let Self { route, outcome, status, .. } = self;
+        // Only visible ASCII is taken or made, which is always text.
+        let id = self.id.to_str().unwrap_or_default();
         if *status >= 500 {
-            tracing::warn!(?id, route, status, outcome, ?time, "request failed");
+            tracing::warn!(id, route, status, outcome, ?time, "request failed");
         } else {
-            tracing::debug!(?id, route, status, outcome, ?time, "request");
+            tracing::debug!(id, route, status, outcome, ?time, "request");
         }
     }
 }

@@ -43,8 +43,9 @@ Usage: ml-bench eval --url URL --model NAME --data FILE [--flag value]...
   --json FILE          write the report there too
 
 A prediction other than expected is a tie, and forgiven, when there are numbers beside it and all are
-within the tolerance. Passes when every item got an output, all other predictions are as expected, no
-number is beyond the tolerance, no output has another shape, and the accuracy is reached.
+within the tolerance; of many items, as many as ten times the tolerance. Passes when every item got an
+output, all other predictions are as expected, no number is beyond the tolerance, no output has another
+shape, and the accuracy is reached.
 ";
 
 pub(super) const LOAD: &str = "\

@@ -4,6 +4,12 @@ use serde::Serialize;
 
 use super::EvalReport;
 
+/// How many times the tolerance the share of ties may be.
+///
+/// A tie has its score within the tolerance of the border between two predictions, which few items have. More of them
+/// are a server that says one thing and means another: with the names of two classes exchanged all numbers agree.
+const TIES_PER_TOLERANCE: f64 = 10.0;
+
 /// What the answers must hold to.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -48,6 +54,13 @@ fn agreement_reasons(report: &EvalReport, tolerance: f64, reasons: &mut Vec<Stri
     if agreement.flipped > agreement.ties {
         let wrong = agreement.flipped - agreement.ties;
         reasons.push(format!("{wrong} of {} predictions differ and are no ties", agreement.compared));
+    }
+    let ties_max = (agreement.compared as f64 * tolerance * TIES_PER_TOLERANCE).max(1.0);
+    if agreement.ties as f64 > ties_max {
+        let (ties, compared) = (agreement.ties, agreement.compared);
+        reasons.push(format!(
+            "{ties} of {compared} predictions differ where all numbers agree, too many for ties"
+        ));
     }
     if agreement.broken > 0 {
         reasons.push(format!("{} places differ in shape or word", agreement.broken));

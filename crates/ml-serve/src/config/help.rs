@@ -36,7 +36,7 @@ pub(super) fn version() -> String {
 }
 
 fn row(indent: &str, flag: &str, default: &str, meaning: &str) -> String {
-    format!("{:<38}{default:<11}{meaning}\n", format!("{indent}{flag}"))
+    format!("{:<38}{default:<13}{meaning}\n", format!("{indent}{flag}"))
 }
 
 /// Returns what the setting takes without its unit, which the key or the meaning says.

@@ -37,7 +37,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "http_threads",
-        help: "threads that serve HTTP (0: decided from the CPUs)",
+        help: "threads that serve HTTP (0: decided)",
         kind: threads(|config, count| config.http_threads = NonZeroUsize::new(count)),
     },
     Setting {
@@ -84,12 +84,12 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "batch_items_max",
-        help: "most items in one model run (what pays is learned)",
+        help: "most items in one model run (less where it pays)",
         kind: items(64, 4096, |config, count| config.batch_items_max = count),
     },
     Setting {
         key: "queue_items_max",
-        help: "most items waiting for one model; more are refused",
+        help: "most items waiting for a model; more are refused",
         kind: items(4096, 1_000_000, |config, count| config.queue_items_max = count),
     },
     Setting {

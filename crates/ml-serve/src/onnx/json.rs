@@ -99,7 +99,8 @@ json_elements! {
     u32, "a whole number from 0 that fits 32 bits", |v| v.as_u64()?.try_into().ok(), |n: &u32| *n;
     u64, "a whole number from 0 that fits 64 bits", Value::as_u64, |n: &u64| *n;
     bool, "true or false", Value::as_bool, |b: &bool| *b;
-    String, "a text", |v| v.as_str().map(str::to_owned), |s: &String| s.clone();
+    // ONNX Runtime's texts end at a zero.
+    String, "a text without U+0000", |v| v.as_str().filter(|s| !s.contains('\0')).map(str::to_owned), |s: &String| s.clone();
 }
 
 /// Reads an item's tensor for an input of the model.
@@ -245,6 +246,18 @@ mod tests {
             let rejection = read_as::<f32>("x", Some(&pair), &value).expect_err("it does not fit");
             assert_eq!(rejection.to_string(), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn a_text_that_no_runtime_takes_is_refused_before_the_model() {
+        let pair = [Dimension::Fixed(2)];
+        let taken = read_as::<String>("x", Some(&pair), &json!(["", "ünï ✓"]));
+        assert_eq!(taken, Ok(array![String::new(), "ünï ✓".to_owned()].into_dyn()));
+        let refused = read_as::<String>("x", Some(&pair), &json!(["a", "b\u{0}c"]));
+        assert_eq!(
+            refused.expect_err("a zero").to_string(),
+            "x[1] breaks the rule type: got \"b\\u0000c\", allowed is a text without U+0000"
+        );
     }
 
     #[test]
