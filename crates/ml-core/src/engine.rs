@@ -275,8 +275,9 @@ impl<P: Pipeline> Engine<P> {
             return Vec::new();
         }
         let (pending, tickets) = Pending::new(count);
-        if let Err(error) = self.inner.queue.push(Load { items, tickets, bytes }, options).await {
-            return (0..count).map(|_| Err(error.clone())).collect();
+        match self.inner.queue.push(Load { items, tickets, bytes }, options).await {
+            Ok(call) => self.inner.runners.help(call),
+            Err(error) => return (0..count).map(|_| Err(error.clone())).collect(),
         }
         let done = pending.wait().await;
         timings.set(Stage::Queue, done.queued);

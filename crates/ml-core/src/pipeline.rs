@@ -89,8 +89,9 @@ pub trait Pipeline: Send + Sync + 'static {
 
     /// Runs the model on a batch, which is never empty, and returns one prediction for each item, in order.
     ///
-    /// Several threads call this at once, each with its own batch. A batch that fails or panics is split
-    /// until the guilty item is alone: only that item fails.
+    /// Several threads call this at once, each with its own batch: runner threads, and, when the model takes less time than
+    /// waking one of them (50 µs), those of callers. A batch that fails or panics is split until the guilty item is
+    /// alone: only that item fails.
     ///
     /// # Errors
     /// A [`ModelError`] when the batch could not be computed.

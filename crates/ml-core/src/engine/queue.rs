@@ -3,14 +3,16 @@
 //! An idle runner takes work at once: there is no timer, so a lone item never waits for company. What goes together
 //! is decided in `batch.rs`, what goes next in `waiting.rs`, who is woken in `wake.rs`; here is who may come in.
 
-use std::future::poll_fn;
-use std::task::Poll;
+mod call;
+
 use std::time::{Duration, Instant};
 
 use crate::error::Full;
 use crate::width::Width;
 use crate::{Error, Pipeline};
 
+pub(super) use self::call::Call;
+use self::call::others_first;
 use super::answer::Ticket;
 use super::batch::{Closed, Shape};
 use super::metrics::EngineMetrics;
@@ -78,6 +80,8 @@ struct State<P: Pipeline> {
     waiting: Waiting<Job<P>>,
     closed: bool,
     roster: Roster,
+    /// Until when callers run nothing themselves.
+    callers_pause: Option<Instant>,
     /// When the model last answered a whole batch.
     last_success: Option<Instant>,
     /// How long narrow runs take, lone ones included.
@@ -115,6 +119,7 @@ impl<P: Pipeline> Queue<P> {
             waiting: Waiting::new(),
             closed: false,
             roster: Roster::default(),
+            callers_pause: None,
             last_success: None,
             pace: Pace::default(),
             lone: [Pace::default(); 2],
@@ -146,7 +151,9 @@ impl<P: Pipeline> Queue<P> {
     /// Takes in all items of a call, or none of them.
     ///
     /// A call with more items than the queue holds goes in by parts, each as soon as there is room.
-    pub async fn push(&self, load: Load<P>, mut options: CallOptions) -> Result<(), Error> {
+    ///
+    /// Where it would be quicker to run what waits here than to wake a runner for it, that is handed to the caller.
+    pub async fn push(&self, load: Load<P>, mut options: CallOptions) -> Result<Option<Call<'_, P>>, Error> {
         let Load { items, tickets, bytes } = load;
         let part_items = self.room.part_items(items.len(), bytes, options.priority);
         if items.len() <= part_items {
@@ -167,10 +174,10 @@ impl<P: Pipeline> Queue<P> {
             // What follows a part that was taken in is waited for: a call is not refused when it is half done.
             options.when_full = WhenFull::Wait;
         }
-        Ok(())
+        Ok(None)
     }
 
-    async fn push_part(&self, load: Load<P>, options: CallOptions) -> Result<(), Error> {
+    async fn push_part(&self, load: Load<P>, options: CallOptions) -> Result<Option<Call<'_, P>>, Error> {
         let (count, priority) = (load.items.len(), options.priority);
         let claims = match options.when_full {
             WhenFull::Wait => self.room.wait(count, load.bytes, priority).await?,
@@ -184,12 +191,12 @@ impl<P: Pipeline> Queue<P> {
             Wake::Now if count == 1 => self.work.notify_one(),
             Wake::Now => self.work.notify_all(),
             Wake::AfterOthers => {
-                // Called too when this caller leaves meanwhile: others may have relied on it.
-                let _call = Call(self);
+                let call = Call::new(self);
                 others_first().await;
+                return Ok(Some(call));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Adds items for which there is room to those that wait, and says whether a runner is to be woken for them.
@@ -214,17 +221,6 @@ impl<P: Pipeline> Queue<P> {
             state.roster.called(enqueued);
         }
         Ok(wake)
-    }
-
-    /// Wakes a runner for what waits, unless one has come by itself or is on its way.
-    fn call_runner(&self) {
-        let mut state = self.lock();
-        let now = Instant::now();
-        if state.waiting.len() > 0 && state.wake(now) != Wake::No {
-            state.roster.called(now);
-            drop(state);
-            self.work.notify_one();
-        }
     }
 
     /// Refuses at the door what could not be answered in time, or would wait longer than anything may.
@@ -274,36 +270,42 @@ impl<P: Pipeline> Queue<P> {
                 state = self.sleep(state);
                 state.roster.looks();
             }
-            let line = state.pace.line();
-            let now = Instant::now();
-            let abandoned = |job: &Job<P>| job.ticket.is_abandoned();
-            let taken = state.waiting.take(now, &self.limits.shape, line, abandoned);
-            let waiting = state.waiting.len();
-            self.metrics.waiting(waiting);
-            if taken.batch.is_empty() {
-                drop(state);
-                self.settle(taken, now);
-                state = self.lock();
-                continue;
+            if let Some(batch) = self.take_waiting(state) {
+                return Some(batch);
             }
-            let batch = self.batch(&mut state, taken.batch, taken.closed);
-            state
-                .roster
-                .leaves(line.map(|line| now + Duration::from_secs_f64(line.time(batch.run.padded_cost))));
-            let wake = waiting > 0 && state.wake(now) != Wake::No;
-            if wake {
-                state.roster.called(now);
-            }
-            drop(state);
-            if wake {
-                // One notice may have stood for several items; pass it on so that no runner sleeps beside work.
-                self.work.notify_one();
-            }
-            batch.jobs.iter().for_each(|job| self.room.give_back(job.claim));
-            let dead = Taken { batch: Vec::new(), ..taken };
-            self.settle(dead, now);
-            return Some(batch);
+            state = self.lock();
         }
+    }
+
+    /// Takes a batch of what waits; `None` when all of that was dropped or answered because nobody waits for it.
+    fn take_waiting(&self, mut state: MutexGuard<'_, State<P>>) -> Option<Batch<P>> {
+        let line = state.pace.line();
+        let now = Instant::now();
+        let abandoned = |job: &Job<P>| job.ticket.is_abandoned();
+        let mut taken = state.waiting.take(now, &self.limits.shape, line, abandoned);
+        let waiting = state.waiting.len();
+        self.metrics.waiting(waiting);
+        let entries = std::mem::take(&mut taken.batch);
+        let batch = (!entries.is_empty()).then(|| self.batch(&mut state, entries, taken.closed));
+        let mut wake = false;
+        if let Some(batch) = &batch {
+            let back = line.and_then(|line| now.checked_add(seconds(line.time(batch.run.padded_cost))));
+            state.roster.leaves(back);
+            wake = waiting > 0 && state.wake(now) != Wake::No;
+        }
+        if wake {
+            state.roster.called(now);
+        }
+        drop(state);
+        if wake {
+            // One notice may have stood for several items; pass it on so that no runner sleeps beside work.
+            self.work.notify_one();
+        }
+        for job in batch.iter().flat_map(|batch| &batch.jobs) {
+            self.room.give_back(job.claim);
+        }
+        self.settle(taken, now);
+        batch
     }
 
     fn batch(&self, state: &mut State<P>, entries: Vec<Entry<Job<P>>>, closed: Closed) -> Batch<P> {
@@ -360,13 +362,12 @@ impl<P: Pipeline> State<P> {
     /// Decides whether a runner is woken for what waits.
     fn wake(&self, now: Instant) -> Wake {
         let cost = self.waiting.cost_before(Priority::Bulk);
-        let work = self.pace.line().map(|line| Duration::from_secs_f64(line.time(cost)));
+        let work = self.pace.line().map(|line| seconds(line.time(cost)));
         self.roster.wake(work, now)
     }
 
     /// Returns how long a new item would wait for one of the runners, and how long its batch would take then.
     fn estimate(&self, priority: Priority, runners: usize) -> (Duration, Duration) {
-        let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         let runners = runners.max(1);
         let batch = self.seconds_per_batch.mean;
         let work = self.waiting.cost_before(priority) as f64 * self.seconds_per_cost.mean;
@@ -399,26 +400,9 @@ impl<P: Pipeline> State<P> {
     }
 }
 
-/// Calls a runner when dropped.
-struct Call<'a, P: Pipeline>(&'a Queue<P>);
-
-impl<P: Pipeline> Drop for Call<'_, P> {
-    fn drop(&mut self) {
-        self.0.call_runner();
-    }
-}
-
-/// Lets whatever else is ready on this thread go first, on any executor.
-async fn others_first() {
-    let mut are_through = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut are_through, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+/// More seconds than a duration holds are as many as it holds.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 /// An exponential moving average; the first observation is its first value.

@@ -1,4 +1,6 @@
 //! Runner threads: take a batch when idle, run the model, and find the guilty item when a batch fails.
+//!
+//! A model of microseconds runs on the caller's thread instead: to wake another and to be woken by it takes longer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,25 +11,44 @@ use crate::{Error, ModelError, Pipeline, Stage};
 
 use super::metrics::EngineMetrics;
 use super::prepare::panic_message;
-use super::queue::{Batch, Queue, Run};
+use super::queue::{Batch, Call, Queue, Run};
+
+/// A caller that helps does so for so many batches in a row: its thread has other things to do.
+const HELPS_MAX: usize = 4;
 
 /// The runner threads of one engine.
 pub(super) struct Runners<P: Pipeline> {
-    queue: Arc<Queue<P>>,
+    /// Runs batches on the threads of callers.
+    helper: Runner<P>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl<P: Pipeline> Runners<P> {
     /// Starts `count` runners; fewer where the system gives fewer threads, which [`Self::all_alive`] shows.
     pub fn start(count: usize, pipeline: &Arc<P>, queue: &Arc<Queue<P>>, metrics: &EngineMetrics) -> Self {
+        let runner =
+            || Runner { pipeline: Arc::clone(pipeline), queue: Arc::clone(queue), metrics: metrics.clone() };
         let threads = (0..count).filter_map(|index| {
-            let runner =
-                Runner { pipeline: Arc::clone(pipeline), queue: Arc::clone(queue), metrics: metrics.clone() };
+            let runner = runner();
             let name = format!("runner-{index}");
             let spawned = thread::Builder::new().name(name).spawn(move || runner.run());
             spawned.inspect_err(|error| tracing::error!(%error, "a runner thread could not be started")).ok()
         });
-        Self { threads: threads.collect(), queue: Arc::clone(queue) }
+        Self { threads: threads.collect(), helper: runner() }
+    }
+
+    /// Runs on this thread what it is quicker to run than to wake a runner for; what is left then wakes one.
+    pub fn help(&self, call: Option<Call<'_, P>>) {
+        let Some(call) = call else { return };
+        for _ in 0..HELPS_MAX {
+            let Some(batch) = call.take() else { return };
+            let started = Instant::now();
+            let survived = self.helper.survives(|| self.helper.run_batch(batch));
+            call.took(started.elapsed());
+            if !survived {
+                return;
+            }
+        }
     }
 
     pub fn all_alive(&self) -> bool {
@@ -37,7 +58,7 @@ impl<P: Pipeline> Runners<P> {
 
 impl<P: Pipeline> Drop for Runners<P> {
     fn drop(&mut self) {
-        self.queue.close();
+        self.helper.queue.close();
         let this_thread = thread::current().id();
         for thread in self.threads.drain(..) {
             // A pipeline may hold the last engine of another one, and so drop it on one of its own runners.
@@ -60,16 +81,21 @@ impl<P: Pipeline> Runner<P> {
     /// A panic of the model is caught where it happens. One from elsewhere (features that panic when they are dropped)
     /// ends this runner's turn: its items are answered with an error, and the runner begins anew.
     fn run(&self) {
-        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run_batches())) {
-            self.metrics.runner_replaced();
-            tracing::error!(reason = panic_message(&*panic), "a runner died and was replaced");
-        }
+        while !self.survives(|| self.run_batches()) {}
     }
 
     fn run_batches(&self) {
         while let Some(batch) = self.queue.take() {
             self.run_batch(batch);
         }
+    }
+
+    /// Does `work` to its end, or says and counts what it died of.
+    fn survives(&self, work: impl FnOnce()) -> bool {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(work)) else { return true };
+        self.metrics.runner_replaced();
+        tracing::error!(reason = panic_message(&*panic), "a runner died and was replaced");
+        false
     }
 
     fn run_batch(&self, batch: Batch<P>) {
