@@ -30,6 +30,9 @@ pub(crate) fn media(request: &HttpRequest, wanted: &'static str) -> Result<Media
         });
     }
     let Some(header) = request.headers().get(CONTENT_TYPE) else { return Ok(Media::Json) };
+    if header == "application/json" {
+        return Ok(Media::Json); // As nearly everybody writes it.
+    }
     let found = String::from_utf8_lossy(header.as_bytes()).into_owned();
     let mut parts = found.split(';').map(|part| part.trim().to_ascii_lowercase());
     let essence = parts.next().unwrap_or_default();

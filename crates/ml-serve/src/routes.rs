@@ -26,16 +26,12 @@ pub(crate) const ROUTES: [(&str, &str, &str); 9] = [
 
 /// Returns the pattern that a path belongs to, for logs and metrics; `unmatched` where there is none.
 pub(crate) fn pattern(path: &str) -> &'static str {
-    let matches = |pattern: &str| {
-        // Most patterns differ from most paths at the start.
-        if pattern.split('{').next().is_none_or(|fixed| !path.starts_with(fixed)) {
-            return false;
-        }
-        let mut segments = path.split('/');
-        let all = pattern.split('/').all(|wanted| {
-            segments.next().is_some_and(|segment| segment == wanted || wanted.starts_with('{'))
-        });
-        all && segments.next().is_none()
+    let matches = |pattern: &str| match pattern.split_once("{model}") {
+        None => path == pattern,
+        Some((before, after)) => path
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_suffix(after))
+            .is_some_and(|model| !model.is_empty() && !model.contains('/')),
     };
     ROUTES.into_iter().find(|(_, pattern, _)| matches(pattern)).map_or("unmatched", |(_, pattern, _)| pattern)
 }
@@ -85,6 +81,9 @@ mod tests {
             ("/models/iris", "/models/{model}"),
             ("/models/iris/predict", "/models/{model}/predict"),
             ("/models/iris/predict/", "unmatched"),
+            ("/models//predict", "unmatched"),
+            ("/models/predict", "/models/{model}"),
+            ("/models/a/b/predict", "unmatched"),
             ("/health", "unmatched"),
             ("", "unmatched"),
         ] {

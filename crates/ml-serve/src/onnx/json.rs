@@ -133,8 +133,7 @@ fn read_as<T: JsonElement>(
     value: &Value,
 ) -> Result<ArrayD<T>, Rejection> {
     let (mut sizes, mut elements) = (Vec::new(), Vec::new());
-    let path = &mut name.to_owned();
-    flatten(value, 0, path, &mut sizes, &mut elements)?;
+    flatten(value, &mut Place { name, indices: Vec::new() }, &mut sizes, &mut elements)?;
     let fits = wanted.is_none_or(|wanted| {
         let same = |(size, dimension): (&usize, &Dimension)| match dimension {
             Dimension::Fixed(fixed) => size == fixed,
@@ -148,41 +147,51 @@ fn read_as<T: JsonElement>(
             .value(format!("{sizes:?}"))
             .limit(format!("[{}]", wanted.join(", "))));
     }
-    let ragged = |error: ndarray::ShapeError| reject(name, "shape", error, "rows of one length");
+    let ragged = |error: ndarray::ShapeError| {
+        Rejection::new(name.to_owned(), "shape").value(error).limit("rows of one length")
+    };
     ArrayD::from_shape_vec(IxDyn(&sizes), elements).map_err(ragged)
 }
 
 /// Walks nested arrays, at most as deep as the JSON parser lets them be.
 fn flatten<T: JsonElement>(
     value: &Value,
-    depth: usize,
-    path: &mut String,
+    place: &mut Place<'_>,
     sizes: &mut Vec<usize>,
     elements: &mut Vec<T>,
 ) -> Result<(), Rejection> {
+    let depth = place.indices.len();
     let Value::Array(rows) = value else {
         if depth != sizes.len() {
-            return Err(reject(path, "shape", "a value beside arrays", "rows of one length"));
+            return Err(place.reject("shape", "a value beside arrays", "rows of one length"));
         }
-        elements.push(T::read(value).ok_or_else(|| reject(path, "type", value, T::WANTED))?);
+        elements.push(T::read(value).ok_or_else(|| place.reject("type", value, T::WANTED))?);
         return Ok(());
     };
     match sizes.get(depth) {
         None if elements.is_empty() => sizes.push(rows.len()),
         Some(size) if *size == rows.len() => {}
-        _ => return Err(reject(path, "shape", format!("{} values", rows.len()), "rows of one length")),
+        _ => return Err(place.reject("shape", format!("{} values", rows.len()), "rows of one length")),
     }
-    let length = path.len();
     for (index, row) in rows.iter().enumerate() {
-        path.push_str(&format!("[{index}]"));
-        flatten(row, depth + 1, path, sizes, elements)?;
-        path.truncate(length);
+        place.indices.push(index);
+        flatten(row, place, sizes, elements)?;
+        place.indices.pop();
     }
     Ok(())
 }
 
-fn reject(path: &str, rule: &'static str, value: impl Display, limit: impl Display) -> Rejection {
-    Rejection::new(path.to_owned(), rule).value(value).limit(limit)
+/// Where in an input a value stands; written out only when something is wrong with it.
+struct Place<'a> {
+    name: &'a str,
+    indices: Vec<usize>,
+}
+
+impl Place<'_> {
+    fn reject(&self, rule: &'static str, value: impl Display, limit: impl Display) -> Rejection {
+        let indices: String = self.indices.iter().map(|index| format!("[{index}]")).collect();
+        Rejection::new(format!("{}{indices}", self.name), rule).value(value).limit(limit)
+    }
 }
 
 /// Returns a tensor of zeros as JSON, with every dynamic size at one.
