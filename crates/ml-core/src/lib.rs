@@ -14,7 +14,10 @@ pub use engine::{
     Answer, CacheOptions, CallOptions, Engine, EngineBuilder, Metrics, Priority, WhenFull, preprocess_pool,
 };
 pub use error::{Error, Full, ModelError};
-pub use lookup::{Facts, Key, Lookup, LookupError};
+pub use lookup::{
+    Blocking, BreakerOptions, Each, Facts, FetchedEach, Key, Lookup, LookupCache, LookupCounts, LookupError,
+    Otherwise, RetryOptions, Source, Tier, TierEntry, TierOptions, blocking, each,
+};
 pub use pipeline::Pipeline;
 pub use rejection::Rejection;
 pub use runtime::{

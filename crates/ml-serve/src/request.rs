@@ -12,7 +12,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, ResponseError};
-use ml_core::Timings;
+use ml_core::{LookupCounts, Stage, Timings};
 
 use crate::ApiError;
 use crate::error::ErrorCode;
@@ -73,13 +73,18 @@ fn finish_headers(response: &mut ServiceResponse, state: &State, id: &HeaderValu
     }
 }
 
-/// Writes the stage times in milliseconds, as the Server Timing specification has it.
+/// Writes the stage times in milliseconds, as the Server Timing specification has it, and what was looked up.
 fn server_timing(timings: Option<Timings>, started: Instant) -> String {
     let mut header = String::with_capacity(128);
+    let looked_up = timings.map(|timings| timings.lookups()).unwrap_or_default();
     let mut write = |stage: &str, time: Duration, end: &str| {
         // Whole numbers are written several times as fast as floats, and writing to a string cannot fail.
         let micros = time.as_micros();
-        let _infallible = write!(header, "{stage};dur={}.{:03}{end}", micros / 1000, micros % 1000);
+        let _infallible = write!(header, "{stage};dur={}.{:03}", micros / 1000, micros % 1000);
+        if stage == Stage::Lookup.name() && looked_up != LookupCounts::default() {
+            let _infallible = write!(header, ";desc=\"{looked_up}\"");
+        }
+        header.push_str(end);
     };
     for (stage, time) in timings.iter().flat_map(Timings::iter).filter(|(_, time)| !time.is_zero()) {
         write(stage.name(), time, ", ");
