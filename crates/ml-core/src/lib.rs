@@ -14,6 +14,8 @@ pub use engine::{
     Answer, CacheOptions, CallOptions, Engine, EngineBuilder, Metrics, Priority, WhenFull, preprocess_pool,
 };
 pub use error::{Error, Full, ModelError};
+#[doc(hidden)]
+pub use lookup::CacheProbe;
 pub use lookup::{
     Blocking, BreakerOptions, Each, Facts, FetchedEach, Key, Lookup, LookupCache, LookupCounts, LookupError,
     Otherwise, RetryOptions, Source, Tier, TierEntry, TierOptions, blocking, each,

@@ -27,6 +27,8 @@ use std::future::Future;
 
 pub use self::adapters::{Blocking, Each, blocking, each};
 pub use self::breaker::BreakerOptions;
+#[doc(hidden)]
+pub use self::cache::CacheProbe;
 pub use self::cache::LookupCache;
 pub use self::facts::Facts;
 pub use self::source::{Otherwise, RetryOptions, Source};

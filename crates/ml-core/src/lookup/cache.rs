@@ -140,6 +140,27 @@ impl<V: Send + Sync + 'static> LookupCache<V> {
     }
 }
 
+/// A cache without a source, so that what a hit costs can be measured. Not for use: see [`Source`](super::Source).
+#[doc(hidden)]
+pub struct CacheProbe<V>(Cache<V>);
+
+impl<V: Send + Sync + 'static> CacheProbe<V> {
+    pub fn new(cache: LookupCache<V>) -> Self {
+        Self(cache.build(Counter::default()))
+    }
+
+    pub fn insert(&self, id: &str, value: V) {
+        let fresh_until = Instant::now() + self.0.freshness.span(true);
+        self.0.insert(id.into(), Entry { value: Some(Arc::new(value)), fresh_until });
+    }
+
+    /// Returns the fact as a call does, which reads the clock once for all its keys.
+    pub fn get(&self, id: &str, now: Instant) -> Option<Arc<V>> {
+        let (entry, age) = self.0.get(id, now)?;
+        (age == Age::Fresh).then_some(entry.value)?
+    }
+}
+
 /// The facts that one source of an engine remembers.
 pub(super) struct Cache<V> {
     store: Store<V>,

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use awc::http::StatusCode;
+use awc::http::header::CONTENT_LENGTH;
 use ml_core::LookupError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -63,8 +64,14 @@ async fn get(client: &awc::Client, url: &str, bytes_max: usize) -> Body {
     let status = response.status();
     match status {
         StatusCode::OK => {
-            let body = response.body().limit(bytes_max).await;
-            Ok(Some(body.map_err(LookupError::retryable)?.to_vec()))
+            let length =
+                response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+            let body = response.body().limit(bytes_max).await.map_err(LookupError::retryable)?;
+            // A connection that ends inside the body is no error to awc.
+            if length.is_some_and(|length: usize| length != body.len()) {
+                return Err(LookupError::retryable("the answer was cut short"));
+            }
+            Ok(Some(body.to_vec()))
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Err(LookupError::retryable(status)),
