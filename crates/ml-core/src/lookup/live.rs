@@ -36,13 +36,15 @@ impl<L: Lookup> Live<L> {
         let policy = source.policy;
         let window =
             WindowLimits { concurrency: policy.concurrency, keys_max: policy.keys_per_fetch_max.max(1) };
-        let tier_window = source.tier.as_ref().map_or(window, |tier| WindowLimits {
+        // What a tier holds is good for as long as the cache says: without one, for no time at all.
+        let tier = source.tier.filter(|_| source.cache.is_some());
+        let tier_window = tier.as_ref().map_or(window, |tier| WindowLimits {
             concurrency: tier.options.concurrency.max(1),
             keys_max: tier.options.keys_per_request_max.max(1),
         });
         Self {
             cache: source.cache.map(|cache| cache.build(stats.evictions.clone())),
-            tier: source.tier.map(|tier| Tiered::new(tier, &stats)),
+            tier: tier.map(|tier| Tiered::new(tier, &stats)),
             fetcher: Fetcher::new(source.lookup, &policy, &stats),
             flights: Mutex::new(Flights::new(tier_window, window)),
             policy,
@@ -100,7 +102,7 @@ impl<L: Lookup> Live<L> {
         let now = Instant::now();
         let mut answer = Answer { landed: Vec::new(), onward: Vec::new() };
         for (id, entry) in ids.iter().zip(known) {
-            match entry.filter(|entry| self.is_fresh(entry, now)) {
+            match entry.and_then(|entry| self.fresh(entry, now)) {
                 Some(entry) => answer.landed.push((id.clone(), Ok(entry))),
                 None => answer.onward.push(id.clone()),
             }
@@ -113,9 +115,12 @@ impl<L: Lookup> Live<L> {
         answer
     }
 
-    /// A fact of the tier that is about to end is no better than the one that is being replaced.
-    fn is_fresh(&self, entry: &Entry<L::Value>, now: Instant) -> bool {
-        self.cache.as_ref().is_some_and(|cache| cache.freshness.age(entry.fresh_until, now) == Age::Fresh)
+    /// Takes a fact of the tier: one that is about to end is no better than the one that is being replaced, and where a
+    /// clock is wrong it is fresh for no longer than if it were fetched now.
+    fn fresh(&self, entry: Entry<L::Value>, now: Instant) -> Option<Entry<L::Value>> {
+        let freshness = &self.cache.as_ref()?.freshness;
+        let fresh_until = entry.fresh_until.min(now + freshness.fresh_for);
+        (freshness.age(fresh_until, now) == Age::Fresh).then_some(Entry { fresh_until, ..entry })
     }
 
     async fn ask_source(&self, ids: &[Id]) -> Answer<L::Value> {

@@ -71,9 +71,7 @@ impl<V> Tiered<V> {
     /// Returns what the tier knows of each of `ids`; of none where it does not answer.
     pub async fn get_many(&self, ids: &[Id]) -> Vec<Option<Entry<V>>> {
         let keys: Vec<_> = ids.iter().map(|id| self.key(id)).collect();
-        let got = self.guarded(self.typed.tier.get(&keys)).await.unwrap_or_default();
-        // An answer of the wrong length is a broken one: whose values these are, nobody knows.
-        let got = if got.len() == ids.len() { got } else { vec![None; ids.len()] };
+        let got = self.read_through(&keys).await.unwrap_or_else(|| vec![None; ids.len()]);
         let entries: Vec<_> = got.into_iter().map(|bytes| self.read(&bytes?)).collect();
         let hits = entries.iter().filter(|entry| entry.is_some()).count();
         self.stats.tier_hits.inc_by(hits as u64);
@@ -84,9 +82,22 @@ impl<V> Tiered<V> {
     /// Puts what was fetched, as far as the tier takes it.
     pub async fn put_many(&self, facts: &[(Id, Entry<V>)]) {
         let entries: Vec<_> = facts.iter().filter_map(|(id, entry)| self.write(id, entry)).collect();
-        if !entries.is_empty() {
+        // The breaker goes by what is read: a store that still takes what it can no longer give is of no use.
+        if !entries.is_empty() && self.is_up(Instant::now()) {
             self.guarded(self.typed.tier.put(&entries)).await;
         }
+    }
+
+    async fn read_through(&self, keys: &[Vec<u8>]) -> Option<Vec<Option<Vec<u8>>>> {
+        let permit = self.breaker.admit(Instant::now())?;
+        let got = self.guarded(self.typed.tier.get(keys)).await?;
+        // An answer of the wrong length is a broken one: whose values these are, nobody knows.
+        if got.len() != keys.len() {
+            self.stats.tier_errors.inc();
+            return None;
+        }
+        permit.succeeded();
+        Some(got)
     }
 
     fn key(&self, id: &str) -> Vec<u8> {
@@ -96,7 +107,6 @@ impl<V> Tiered<V> {
     fn read(&self, bytes: &[u8]) -> Option<Entry<V>> {
         let shared = (self.typed.decode)(bytes, self.typed.options.schema)?;
         let left = shared.fresh_until.duration_since(SystemTime::now()).ok()?;
-        // A clock that is far off must not make a fact immortal, or the sum overflow.
         let fresh_until = Instant::now().checked_add(left)?;
         Some(Entry { value: shared.value.map(Arc::new), fresh_until })
     }
@@ -113,15 +123,11 @@ impl<V> Tiered<V> {
         fits.then(|| TierEntry { key: self.key(id), value, time_to_live })
     }
 
-    /// Awaits the tier within its budget, if it is up at all; whatever goes wrong is counted, and is nothing.
+    /// Awaits the tier within its budget; whatever goes wrong is counted, and is nothing.
     async fn guarded<T>(&self, request: BoxFuture<'_, T>) -> Option<T> {
-        let permit = self.breaker.admit(Instant::now())?;
         let within = timeout(self.typed.options.budget, request);
         match AssertUnwindSafe(within).catch_unwind().await {
-            Ok(Ok(Ok(answer))) => {
-                permit.succeeded();
-                return Some(answer);
-            }
+            Ok(Ok(Ok(answer))) => return Some(answer),
             Ok(Ok(Err(error))) => tracing::debug!(%error, "the shared tier failed"),
             Ok(Err(_)) => tracing::debug!("the shared tier did not answer within its budget"),
             Err(_) => tracing::error!("the shared tier panicked"),
