@@ -54,8 +54,9 @@ impl Freshness {
     /// Returns what a fact is good for at `now`.
     pub fn age(&self, fresh_until: Instant, now: Instant) -> Age {
         if now < fresh_until {
-            let left = fresh_until - now;
-            return if left > self.refresh_ahead { Age::Fresh } else { Age::Aging };
+            // The time that is left is worked out only where it matters: hits are counted in nanoseconds.
+            let ages = !self.refresh_ahead.is_zero() && fresh_until - now <= self.refresh_ahead;
+            return if ages { Age::Aging } else { Age::Fresh };
         }
         let over = now - fresh_until;
         if over < self.stale_while_refreshing {

@@ -29,12 +29,14 @@ impl<V> Lru<V> {
     pub fn get(&self, id: &str, now: Instant) -> Option<Entry<V>> {
         let mut facts = self.facts();
         let used = facts.get_mut(id)?;
-        if self.idle_for.is_some_and(|idle| now.saturating_duration_since(used.at) >= idle) {
-            facts.pop(id);
-            self.evictions.inc();
-            return None;
+        if let Some(idle_for) = self.idle_for {
+            if now.saturating_duration_since(used.at) >= idle_for {
+                facts.pop(id);
+                self.evictions.inc();
+                return None;
+            }
+            used.at = now;
         }
-        used.at = now;
         Some(used.entry.clone())
     }
 
