@@ -12,6 +12,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ml_core::{BreakerOptions, LookupCache, Source, TierOptions};
@@ -24,11 +25,21 @@ use self::travel::Switch;
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/models/house_price/model.onnx");
 
+/// The feature store: whoever ends it takes it out.
+type SharedStore = Arc<Mutex<Option<Store>>>;
+
 fn main() -> ExitCode {
-    ml_serve::main(serve)
+    let store = SharedStore::default();
+    let code = ml_serve::main(|server| serve(server, &store));
+    end(&store);
+    code
 }
 
-fn serve(server: Server) -> Result<Server, Box<dyn Error + Send + Sync>> {
+fn end(store: &SharedStore) {
+    drop(store.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+fn serve(server: Server, shared: &SharedStore) -> Result<Server, Box<dyn Error + Send + Sync>> {
     let house_price = HousePrice::load(Path::new(MODEL), &server.model_options())?;
     let store = Store::start()?;
     let switch = Switch::default();
@@ -37,7 +48,8 @@ fn serve(server: Server) -> Result<Server, Box<dyn Error + Send + Sync>> {
     let (districts, travel) = (districts(redis.clone()), travel(redis, service)?);
     println!("feature store at {}, travel service at http://{service}", store.url);
     println!("trouble: curl -X POST 'http://{service}/switch?latency_ms=300&errors_percent=50'");
-    show_in_background(&server, store, switch);
+    *shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
+    show_in_background(&server, shared, switch);
     let info = ModelInfo {
         description: Some("the price of a house in thousands of euros, by a made-up formula".to_owned()),
         example: Some(serde_json::json!({"area_m2": 90, "rooms": 4, "age_years": 30, "postcode": "10115"})),
@@ -77,11 +89,11 @@ fn hours(hours: u64) -> Duration {
     Duration::from_secs(hours * 3600)
 }
 
-/// Shows the phases once the server answers. The feature store lives as long as the program.
-fn show_in_background(server: &Server, store: Store, switch: Switch) {
+/// Shows the phases once the server answers, where its port is known.
+fn show_in_background(server: &Server, store: &SharedStore, switch: Switch) {
     let address = SocketAddr::from(([127, 0, 0, 1], server.config().port));
-    std::thread::spawn(move || {
-        let _store = if address.port() == 0 { store } else { show::run(address, store, &switch) };
-        std::thread::park();
-    });
+    let store = Arc::clone(store);
+    if address.port() != 0 {
+        std::thread::spawn(move || show::run(address, || end(&store), &switch));
+    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::rt::{System, time};
 
-use crate::store::{POSTCODES, Store};
+use crate::store::POSTCODES;
 use crate::travel::{Switch, Trouble};
 
 /// Houses in a request.
@@ -14,8 +14,8 @@ const HOUSES: u32 = 64;
 /// Requests in a phase.
 const REQUESTS: u32 = 20;
 
-/// Asks the server at `server` through all phases, printing a line for each.
-pub fn run(server: SocketAddr, mut store: Store, switch: &Switch) -> Store {
+/// Asks the server at `server` through all phases, printing a line for each; `kill_store` ends Redis before the last.
+pub fn run(server: SocketAddr, kill_store: impl Fn(), switch: &Switch) {
     System::new().block_on(async {
         let client = awc::Client::builder().timeout(Duration::from_secs(10)).finish();
         wait_until_ready(&client, server).await;
@@ -39,11 +39,11 @@ pub fn run(server: SocketAddr, mut store: Store, switch: &Switch) -> Store {
         phase("the travel service takes 2 s", Trouble { latency_ms: 2000, ..Trouble::default() }).await;
         phase("every other call of it fails", Trouble { latency_ms: 20, errors_percent: 50 }).await;
         phase("it is down", Trouble { latency_ms: 0, errors_percent: 100 }).await;
-        store.kill();
+        kill_store();
         phase("it is down, and Redis is killed", Trouble { latency_ms: 0, errors_percent: 100 }).await;
         switch.set(Trouble { latency_ms: 20, ..Trouble::default() });
+        println!("\nIt goes on serving, with all well but Redis: Ctrl-C ends it.");
     });
-    store
 }
 
 /// What came of a phase.

@@ -36,13 +36,6 @@ impl Store {
         Ok(store)
     }
 
-    /// Ends the server at once, as a crash would.
-    pub fn kill(&mut self) {
-        // A server that has ended already needs no end.
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-
     fn fill(&self) -> redis::RedisResult<()> {
         let mut connection = redis::Client::open(self.url.as_str())?.get_connection()?;
         let mut fill = redis::Pipeline::new();
@@ -56,6 +49,8 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        self.kill();
+        // At once, as a crash would. A server that has ended already needs no end.
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }

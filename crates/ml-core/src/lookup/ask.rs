@@ -11,7 +11,7 @@ use futures_util::future::select;
 use tokio::sync::oneshot;
 
 use super::background::until;
-use super::cache::{Age, Entry};
+use super::cache::Age;
 use super::facts::{Fact, Found};
 use super::fetch::{down, over_budget};
 use super::flights::{Flights, Stop};
@@ -50,10 +50,11 @@ pub(super) trait Answers: Send + Sync {
     fn ask(self: Arc<Self>, ids: &[&str], moment: Moment) -> Asked;
 }
 
-/// A key that has to be waited for, and what the cache has for the worst case.
+/// A key that has to be waited for.
 struct Open<V> {
     place: usize,
-    old: Option<Entry<V>>,
+    /// What the cache has for the worst case: a value, or that there was none.
+    old: Option<Option<Arc<V>>>,
 }
 
 impl<L: Lookup> Answers for Live<L> {
@@ -64,21 +65,17 @@ impl<L: Lookup> Answers for Live<L> {
         for (place, id) in ids.iter().enumerate() {
             let known = self.cache.as_ref().and_then(|cache| cache.get(id, moment.now));
             found.push(match known {
-                Some((entry, Age::Fresh)) => {
+                Some((value, Age::Fresh)) => {
                     counts.hits += 1;
-                    self.fact(entry.value)
+                    self.fact(value)
                 }
-                Some((entry, age @ (Age::Aging | Age::Stale))) => {
+                Some((value, age @ (Age::Aging | Age::Stale))) => {
                     refresh.push(*id);
-                    if age == Age::Stale {
-                        counts.stale += 1
-                    } else {
-                        counts.hits += 1
-                    }
-                    self.fact(entry.value)
+                    *if age == Age::Stale { &mut counts.stale } else { &mut counts.hits } += 1;
+                    self.fact(value)
                 }
                 old => {
-                    open.push(Open { place, old: old.map(|(entry, _)| entry) });
+                    open.push(Open { place, old: old.map(|(value, _)| value) });
                     Found::TooLate
                 }
             });
@@ -124,7 +121,7 @@ impl<L: Lookup> Live<L> {
             // A fetch of this key may have landed since the cache was asked.
             let landed = self.cache.as_ref().and_then(|cache| cache.get(id, now));
             match (landed, self.admitted(&flights, &stop)) {
-                (Some((entry, Age::Fresh | Age::Aging)), _) => settled.push((waiter, Ok(entry.value))),
+                (Some((value, Age::Fresh | Age::Aging)), _) => settled.push((waiter, Ok(value))),
                 (_, Ok(stop)) => flights.begin(id.into(), Some(waiter), stop),
                 (_, Err(refusal)) => settled.push((waiter, Err(refusal))),
             }
@@ -218,12 +215,17 @@ impl<L: Lookup> Live<L> {
     }
 
     /// What an item gets whose key the source has not answered.
-    fn without(&self, old: Option<Entry<L::Value>>, error: LookupError, counts: &mut LookupCounts) -> Found {
+    fn without(
+        &self,
+        old: Option<Option<Arc<L::Value>>>,
+        error: LookupError,
+        counts: &mut LookupCounts,
+    ) -> Found {
         match old {
-            Some(entry) => {
+            Some(value) => {
                 counts.stale += 1;
                 self.stats.stale_served.inc();
-                self.fact(entry.value)
+                self.fact(value)
             }
             None => {
                 counts.failed += 1;

@@ -28,6 +28,9 @@ impl<V> Clone for Entry<V> {
     }
 }
 
+/// A value, or that there is none, and how old that is. Less than an entry: hits are counted in nanoseconds.
+pub(super) type Known<V> = (Option<Arc<V>>, Age);
+
 /// How facts are remembered: how many, for how long, and what old ones are still good for.
 ///
 /// A fact is *fresh* for a while. Towards the end of that it can be fetched again ahead of time; after it, it can still
@@ -156,8 +159,8 @@ impl<V: Send + Sync + 'static> CacheProbe<V> {
 
     /// Returns the fact as a call does, which reads the clock once for all its keys.
     pub fn get(&self, id: &str, now: Instant) -> Option<Arc<V>> {
-        let (entry, age) = self.0.get(id, now)?;
-        (age == Age::Fresh).then_some(entry.value)?
+        let (value, age) = self.0.get(id, now)?;
+        if age == Age::Fresh { value } else { None }
     }
 }
 
@@ -173,15 +176,15 @@ enum Store<V> {
 }
 
 impl<V: Send + Sync + 'static> Cache<V> {
-    /// Returns what is remembered of `id`, and how old it is.
-    pub fn get(&self, id: &str, now: Instant) -> Option<(Entry<V>, Age)> {
-        let entry = match &self.store {
-            Store::Lru(lru) => lru.get(id, now),
-            Store::TinyLfu(tiny_lfu) => tiny_lfu.get(id),
-        }?;
-        match self.freshness.age(entry.fresh_until, now) {
-            Age::Gone => None,
-            age => Some((entry, age)),
+    /// Returns what is remembered of `id`, and how old it is: never `Gone`.
+    pub fn get(&self, id: &str, now: Instant) -> Option<Known<V>> {
+        match &self.store {
+            Store::Lru(lru) => lru.get(id, now, &self.freshness),
+            Store::TinyLfu(tiny_lfu) => {
+                let entry = tiny_lfu.get(id)?;
+                let age = self.freshness.age(entry.fresh_until, now);
+                (age != Age::Gone).then_some((entry.value, age))
+            }
         }
     }
 

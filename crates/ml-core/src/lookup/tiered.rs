@@ -36,12 +36,15 @@ impl<T: Tier> AnyTier for T {
     }
 }
 
+type Encode<V> = fn(&Shared<Option<&V>>, u32) -> Option<Vec<u8>>;
+type Decode<V> = fn(&[u8], u32) -> Option<Shared<Option<V>>>;
+
 /// A tier, and how values of one type are written there.
 pub(super) struct Typed<V> {
     tier: Arc<dyn AnyTier>,
     pub options: TierOptions,
-    encode: fn(&Shared<Option<&V>>, u32) -> Option<Vec<u8>>,
-    decode: fn(&[u8], u32) -> Option<Shared<Option<V>>>,
+    encode: Encode<V>,
+    decode: Decode<V>,
 }
 
 impl<V: Serialize + DeserializeOwned> Typed<V> {

@@ -1,7 +1,6 @@
 //! A thread with an HTTP client: awc's futures stay on their thread, a lookup's need not.
 
 use std::io;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -47,9 +46,9 @@ impl Client {
 async fn serve(mut jobs: mpsc::UnboundedReceiver<Job>, options: HttpOptions) {
     // How long a request may take is the lookup's budget: when that is over, the request is dropped.
     let connector = awc::Connector::new().limit(options.connections_max.max(1)).timeout(FOREVER);
-    let client = Arc::new(awc::Client::builder().connector(connector).disable_timeout().finish());
+    let client = awc::Client::builder().connector(connector).disable_timeout().finish();
     while let Some(Job { url, mut reply }) = jobs.recv().await {
-        let client = Arc::clone(&client);
+        let client = client.clone();
         actix_rt::spawn(async move {
             tokio::select! {
                 body = get(&client, &url, options.body_bytes_max) => drop(reply.send(body)),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use prometheus_client::metrics::counter::Counter;
 
-use super::{Entry, Id};
+use super::{Age, Entry, Freshness, Id, Known};
 
 pub(super) struct Lru<V> {
     facts: Mutex<LruCache<Id, Used<V>>>,
@@ -26,7 +26,7 @@ impl<V> Lru<V> {
         Self { facts: Mutex::new(LruCache::new(facts_max)), idle_for, evictions }
     }
 
-    pub fn get(&self, id: &str, now: Instant) -> Option<Entry<V>> {
+    pub fn get(&self, id: &str, now: Instant, freshness: &Freshness) -> Option<Known<V>> {
         let mut facts = self.facts();
         let used = facts.get_mut(id)?;
         if let Some(idle_for) = self.idle_for {
@@ -37,7 +37,8 @@ impl<V> Lru<V> {
             }
             used.at = now;
         }
-        Some(used.entry.clone())
+        let age = freshness.age(used.entry.fresh_until, now);
+        if age == Age::Gone { None } else { Some((used.entry.value.clone(), age)) }
     }
 
     pub fn insert(&self, id: Id, entry: Entry<V>) {
@@ -65,8 +66,17 @@ mod tests {
     use super::*;
 
     fn entry(value: i32) -> Entry<i32> {
-        Entry { value: Some(Arc::new(value)), fresh_until: Instant::now() }
+        Entry { value: Some(Arc::new(value)), fresh_until: Instant::now() + FRESHNESS.fresh_for }
     }
+
+    const FRESHNESS: Freshness = Freshness {
+        fresh_for: Duration::from_secs(3600),
+        unknown_for: Duration::ZERO,
+        refresh_ahead: Duration::ZERO,
+        stale_while_refreshing: Duration::ZERO,
+        stale_on_failure: Duration::ZERO,
+        jitter: 0.0,
+    };
 
     #[test]
     fn the_fact_that_was_used_longest_ago_goes_first() {
@@ -76,11 +86,11 @@ mod tests {
         for id in ["a", "b"] {
             lru.insert(id.into(), entry(1));
         }
-        assert!(lru.get("a", now).is_some());
+        assert!(lru.get("a", now, &FRESHNESS).is_some());
         lru.insert("c".into(), entry(2));
         lru.insert("c".into(), entry(3));
-        let known =
-            ["a", "b", "c"].map(|id| lru.get(id, now).and_then(|entry| entry.value.as_deref().copied()));
+        let known = ["a", "b", "c"]
+            .map(|id| lru.get(id, now, &FRESHNESS).and_then(|(value, _)| value.as_deref().copied()));
         assert_eq!(known, [Some(1), None, Some(3)]);
         assert_eq!(evictions.get(), 1, "one that is replaced is not pushed out");
     }
@@ -91,8 +101,8 @@ mod tests {
         let lru = Lru::new(2, Some(idle), Counter::default());
         lru.insert("a".into(), entry(1));
         let now = Instant::now();
-        assert!(lru.get("a", now + idle / 2).is_some());
-        assert!(lru.get("a", now + idle).is_some(), "it was used meanwhile");
-        assert!(lru.get("a", now + idle * 2).is_none());
+        assert!(lru.get("a", now + idle / 2, &FRESHNESS).is_some());
+        assert!(lru.get("a", now + idle, &FRESHNESS).is_some(), "it was used meanwhile");
+        assert!(lru.get("a", now + idle * 2, &FRESHNESS).is_none());
     }
 }
