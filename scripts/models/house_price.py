@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+import tabular
+from onnx import helper
 from sklearn.metrics import r2_score
 from sklearn.neural_network import MLPRegressor
 
@@ -77,25 +77,14 @@ def write_model(mean, scale, level, spread, network, score):
         helper.make_node("Relu", ["hidden"], ["activated"]),
         helper.make_node("Gemm", ["activated", "price.weight", "price.bias"], ["price"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "house_price",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", len(FIELDS)])],
-        [helper.make_tensor_value_info("price", TensorProto.FLOAT, ["batch", 1])],
-        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(
-        model,
-        {
-            "features": ",".join(FIELDS),
-            "license": "MIT OR Apache-2.0",
-            "data": "made up by scripts/models/house_price.py",
-            "test_r2": f"{score:.4f}",
-        },
-    )
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, OUT / "model.onnx")
+    outline = tabular.Outline("house_price", FIELDS, ("price", 1))
+    properties = {
+        "features": ",".join(FIELDS),
+        "license": "MIT OR Apache-2.0",
+        "data": "made up by scripts/models/house_price.py",
+        "test_r2": f"{score:.4f}",
+    }
+    tabular.save(OUT / "model.onnx", outline, nodes, constants, properties)
 
 
 def write_answers(houses, known):

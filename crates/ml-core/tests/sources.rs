@@ -182,7 +182,7 @@ fn the_first_probe_after_an_outage_ends_it() {
     let source = Source::new(desk.clone()).retry(once()).breaker(breaker(1, Duration::ZERO));
     let engine = engine(source);
     assert!(ask(&engine, "a").is_err() && ask(&engine, "a").is_err());
-    desk.from_now_on(Act::Answer);
+    desk.does_from_now_on(Act::Answer);
     assert_eq!(ask(&engine, "a"), Ok(3));
 }
 
@@ -196,7 +196,7 @@ fn stale_facts_bridge_an_outage() {
     let engine = engine(source);
     assert_eq!(ask(&engine, "anna"), Ok(1));
     assert_eq!(ask(&engine, "anna"), Ok(2), "an old fact is no reason not to ask");
-    desk.from_now_on(Act::Fail);
+    desk.does_from_now_on(Act::Fail);
     for _ in 0..100 {
         assert_eq!(ask(&engine, "anna"), Ok(2));
     }

@@ -63,7 +63,7 @@ impl Desk {
     }
 
     /// Lets every fetch from now on do this.
-    pub fn from_now_on(&self, act: Act) {
+    pub fn does_from_now_on(&self, act: Act) {
         *self.0.afterwards.lock().expect("no panic") = act;
     }
 
