@@ -218,9 +218,8 @@ fn a_stale_fact_is_served_while_it_is_fetched_again() {
 
 #[test]
 fn a_fact_near_its_end_is_fetched_ahead() {
-    let desk = Desk::default();
     let cache = LookupCache::lru(10).fresh_for(HOUR).refresh_ahead(HOUR);
-    let engine = engine(Source::new(desk.clone()).cache(cache));
+    let engine = engine(Source::new(Desk::default()).cache(cache));
     assert_eq!(ask(&engine, "anna"), Ok(1));
     assert!((0..u64::MAX).any(|_| ask(&engine, "anna").expect("known") >= 2));
 }
