@@ -120,10 +120,13 @@ impl<L: Lookup> Live<L> {
             };
             // A fetch of this key may have landed since the cache was asked.
             let landed = self.cache.as_ref().and_then(|cache| cache.get(id, now));
-            match (landed, self.admitted(&flights, &stop)) {
-                (Some((value, Age::Fresh | Age::Aging)), _) => settled.push((waiter, Ok(value))),
-                (_, Ok(stop)) => flights.begin(id.into(), Some(waiter), stop),
-                (_, Err(refusal)) => settled.push((waiter, Err(refusal))),
+            if let Some((value, Age::Fresh | Age::Aging)) = landed {
+                settled.push((waiter, Ok(value)));
+                continue;
+            }
+            match self.admitted(&flights, &stop) {
+                Ok(stop) => flights.begin(id.into(), Some(waiter), stop),
+                Err(refusal) => settled.push((waiter, Err(refusal))),
             }
         }
         self.send_due(flights);
