@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example house_price` starts all three, shows what happens when the other side is slow,
 //! fails or is gone, and goes on serving. The flags are those of `ml-serve`; with `--port 0` nothing is shown.
+#![allow(clippy::print_stdout, reason = "who runs it by hand wants to know where its parts are")]
 
 mod pipeline;
 mod show;

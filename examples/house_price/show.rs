@@ -1,4 +1,5 @@
 //! Shows what the lookups do: the same load while the other side is well, slow, failing, and gone.
+#![allow(clippy::print_stdout, reason = "what it shows is what it is for")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
