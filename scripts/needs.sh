@@ -55,6 +55,13 @@ tell_library() {
   export ORT_DYLIB_PATH="${ORT_DYLIB_PATH:-$latest}"
 }
 
+# check_redis: only tests need it, which kill and restart it.
+check_redis() {
+  command -v redis-server >/dev/null && return
+  problem "there is no Redis (redis-server)" "$(installing redis-server redis)"
+  return 1
+}
+
 # installing DEBIAN_PACKAGES HOMEBREW_PACKAGES: the line that installs them.
 installing() {
   if is_macos; then

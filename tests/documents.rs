@@ -8,8 +8,16 @@ fn root() -> &'static Path {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let folders =
-        [".", "docs", "docs/decisions", "crates/ml-core", "crates/ml-serve", "examples/models/iris"];
+    let folders = [
+        ".",
+        "docs",
+        "docs/decisions",
+        "crates/ml-core",
+        "crates/ml-serve",
+        "crates/ml-sources",
+        "examples/models/house_price",
+        "examples/models/iris",
+    ];
     let entries = folders.iter().flat_map(|folder| std::fs::read_dir(root().join(folder)).expect(folder));
     let paths = entries.map(|entry| entry.expect("a readable entry").path());
     paths.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect()

@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+import tabular
+from onnx import helper
 from sklearn.datasets import load_iris
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
@@ -56,26 +56,15 @@ def write_model(mean, scale, network, names, accuracy):
         helper.make_node("Gemm", ["activated", "species.weight", "species.bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "iris",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", len(FIELDS)])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", len(names)])],
-        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(
-        model,
-        {
-            "labels": ",".join(names),
-            "features": ",".join(FIELDS),
-            "license": "MIT OR Apache-2.0",
-            "data": "iris (R. A. Fisher, 1936), as scikit-learn carries it",
-            "test_accuracy": f"{accuracy:.4f}",
-        },
-    )
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, OUT / "model.onnx")
+    outline = tabular.Outline("iris", FIELDS, ("probabilities", len(names)))
+    properties = {
+        "labels": ",".join(names),
+        "features": ",".join(FIELDS),
+        "license": "MIT OR Apache-2.0",
+        "data": "iris (R. A. Fisher, 1936), as scikit-learn carries it",
+        "test_accuracy": f"{accuracy:.4f}",
+    }
+    tabular.save(OUT / "model.onnx", outline, nodes, constants, properties)
 
 
 def write_answers(flowers, labels, names):

@@ -20,6 +20,7 @@ use crate::echo::{EchoOptions, echo};
 use crate::eval::{EvalOptions, evaluate};
 use crate::limit::{LimitOptions, limit};
 use crate::load::{LoadOptions, Pace, sweep};
+use crate::lookups::{LookupsOptions, lookups};
 use crate::tune::{TuneOptions, tune};
 
 pub use usage::Usage;
@@ -58,6 +59,8 @@ enum Command {
     Compare(CompareOptions, Outputs),
     /// Find settings.
     Tune(TuneOptions, Outputs),
+    /// Measure lookups.
+    Lookups(LookupsOptions, Outputs),
     /// Serve bare handlers.
     Echo(EchoOptions),
     /// Print a text.
@@ -127,6 +130,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut impl Write) -> Re
         }
         Command::Tune(options, outputs) => {
             let report = tune(&options)?;
+            publish(&report, &outputs, out)?;
+            Ok(Exit::of(report.passed()))
+        }
+        Command::Lookups(options, outputs) => {
+            let report = lookups(&options)?;
             publish(&report, &outputs, out)?;
             Ok(Exit::of(report.passed()))
         }

@@ -8,6 +8,7 @@
 //!   (a fixed arrival rate), and reports throughput and latency; [`sweep`](load::sweep) does so at several loads;
 //! - [`limit`](limit::limit) runs the model in a bare loop, without a server: the ceiling;
 //! - [`compare`](compare::compare) measures several servers in interleaved rounds, and gives paired ratios;
+//! - [`lookups`](lookups::lookups) measures what external lookups cost, and what an outage of theirs does;
 //! - [`tune`](tune::tune) finds the settings that suit a machine and a latency goal.
 //!
 //! They meet a server through a [`Server`], whose [`Target`] says how its requests and answers look, so
@@ -25,6 +26,7 @@ mod grid;
 mod html;
 pub mod limit;
 pub mod load;
+pub mod lookups;
 mod memory;
 mod plot;
 mod process;

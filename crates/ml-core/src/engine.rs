@@ -23,7 +23,7 @@ mod wake;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::lookup::Sources;
+use crate::lookup::Running;
 use crate::{Error, Pipeline, Stage, Timings};
 
 use self::answer::Pending;
@@ -32,6 +32,7 @@ pub use self::cache::CacheOptions;
 use self::dedup::Deduplicated;
 use self::metrics::EngineMetrics;
 pub use self::metrics::Metrics;
+pub(crate) use self::prepare::panic_message;
 use self::prepare::{Prepared, Preparer};
 use self::queue::{Load, Queue, Weighed};
 use self::runner::Runners;
@@ -96,7 +97,7 @@ pub struct Engine<P: Pipeline> {
 
 struct Inner<P: Pipeline> {
     pipeline: Arc<P>,
-    sources: Sources,
+    sources: Running,
     preparer: Preparer<P>,
     sharing: Option<Arc<Sharing<P>>>,
     queue: Arc<Queue<P>>,
@@ -216,13 +217,18 @@ impl<P: Pipeline> Engine<P> {
             return inputs.iter().map(|_| Err(error.clone())).collect();
         }
         let bytes = inputs.iter().map(cache::content_bytes).sum();
-        let prepared = self.prepare(inputs, timings).await;
+        let prepared = self.prepare(inputs, options.deadline, timings).await;
         let predicted = self.predict_prepared(prepared, bytes, options, timings).await;
         timed(timings, Stage::Format, self.inner.preparer.format(predicted)).await
     }
 
     /// Validates, looks up and cleans; what fails here never reaches the queue.
-    async fn prepare(&self, inputs: Vec<P::Input>, timings: &mut Timings) -> Vec<Prepared<P>> {
+    async fn prepare(
+        &self,
+        inputs: Vec<P::Input>,
+        deadline: Option<Instant>,
+        timings: &mut Timings,
+    ) -> Vec<Prepared<P>> {
         let inner = &self.inner;
         let started = Instant::now();
         let valid = inner.preparer.validate(inputs).await;
@@ -230,7 +236,9 @@ impl<P: Pipeline> Engine<P> {
         if inner.sources.is_empty() {
             return timed(timings, Stage::Clean, inner.preparer.clean_without_facts(valid)).await;
         }
-        let looked_up = timed(timings, Stage::Lookup, inner.preparer.look_up(valid, &inner.sources)).await;
+        let looking_up = inner.preparer.look_up(valid, &inner.sources, deadline);
+        let (looked_up, counts) = timed(timings, Stage::Lookup, looking_up).await;
+        timings.looked_up(counts);
         timed(timings, Stage::Clean, inner.preparer.clean(looked_up)).await
     }
 

@@ -14,7 +14,12 @@ pub use engine::{
     Answer, CacheOptions, CallOptions, Engine, EngineBuilder, Metrics, Priority, WhenFull, preprocess_pool,
 };
 pub use error::{Error, Full, ModelError};
-pub use lookup::{Facts, Key, Lookup, LookupError};
+#[doc(hidden)]
+pub use lookup::CacheProbe;
+pub use lookup::{
+    Blocking, BreakerOptions, Each, Facts, FetchedEach, Key, Lookup, LookupCache, LookupCounts, LookupError,
+    Otherwise, RetryOptions, Source, Tier, TierEntry, TierOptions, blocking, each,
+};
 pub use pipeline::Pipeline;
 pub use rejection::Rejection;
 pub use runtime::{

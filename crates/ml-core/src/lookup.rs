@@ -1,18 +1,41 @@
-//! Lookups: external facts that an item needs before it can be cleaned, asked for once per call.
+//! Lookups: external facts that an item needs before it can be cleaned, asked for once however many items need them.
 //!
-//! A pipeline names keys, a source answers many keys at once. The engine gathers the keys of all items of a
-//! call, removes duplicates, and asks each source once.
+//! A pipeline names keys, a source answers many keys at once. [`Source`] says how: what is remembered, how long an
+//! answer may take, and what happens when the other side is not there. A key goes one way: cache, then whoever is
+//! fetching it already, then the tier that replicas share, then the source.
 
-use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod adapters;
+mod ask;
+mod background;
+mod breaker;
+mod cache;
+mod encode;
+mod facts;
+mod fetch;
+mod flights;
+mod hedge;
+mod live;
+mod source;
+mod sources;
+mod stats;
+mod tier;
+mod tiered;
+mod waiting;
+
 use std::fmt::Display;
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
 
-use futures_util::future::join_all;
-
-use crate::Error;
+pub use self::adapters::{Blocking, Each, blocking, each};
+pub use self::breaker::BreakerOptions;
+#[doc(hidden)]
+pub use self::cache::CacheProbe;
+pub use self::cache::LookupCache;
+pub use self::facts::Facts;
+pub use self::source::{Otherwise, RetryOptions, Source};
+pub(crate) use self::sources::{Running, Sources};
+pub use self::stats::LookupCounts;
+pub(crate) use self::stats::LookupMetrics;
+pub use self::tier::{Tier, TierEntry, TierOptions};
 
 /// Names one fact: the source that knows it, and the identifier there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,21 +68,42 @@ impl Key {
 ///     }
 /// }
 /// ```
+///
+/// [`each`] makes one of an async function of one identifier, [`blocking`] of a function that blocks its thread.
 pub trait Lookup: Send + Sync + 'static {
     /// What the source knows about one identifier.
     type Value: Send + Sync + 'static;
 
     /// Fetches the values of many identifiers, which are distinct and never none; `None` where there is none.
     ///
-    /// Returns one entry for each identifier, in order.
+    /// Returns one entry for each identifier, in order. Runs on a thread of the engine's own, inside a tokio runtime
+    /// with timers and sockets, whatever runs the caller; it must not block.
     ///
     /// # Errors
-    /// A [`LookupError`] fails the items of the call that named a key of this source, and no others.
+    /// A [`LookupError`] fails the items that named one of `ids`, and no others.
     fn fetch_many(
         &self,
         ids: &[String],
     ) -> impl Future<Output = Result<Vec<Option<Self::Value>>, LookupError>> + Send;
+
+    /// Fetches like [`fetch_many`](Self::fetch_many), for sources that can say which identifiers are at fault.
+    ///
+    /// The engine calls this one. By default all identifiers of a fetch share its error.
+    ///
+    /// # Errors
+    /// A [`LookupError`] where no identifier could be asked for.
+    fn fetch_each(&self, ids: &[String]) -> impl Future<Output = FetchedEach<Self::Value>> + Send {
+        async { Ok(self.fetch_many(ids).await?.into_iter().map(Ok).collect()) }
+    }
+
+    /// Returns how many identifiers one fetch takes at most, at least 1. 1,000 by default.
+    fn keys_per_fetch_max(&self) -> usize {
+        1000
+    }
 }
+
+/// What a fetch brings: for each identifier its value, that there is none, or why neither is known.
+pub type FetchedEach<V> = Result<Vec<Result<Option<V>, LookupError>>, LookupError>;
 
 /// Says why a source could not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,98 +111,18 @@ pub trait Lookup: Send + Sync + 'static {
 pub struct LookupError {
     /// What went wrong, for the caller and the log.
     pub reason: String,
+    /// Whether the same fetch may succeed when it is sent again, and does no harm then.
+    pub retryable: bool,
 }
 
 impl LookupError {
-    /// Makes an error from anything that can say what went wrong.
+    /// Makes an error from anything that can say what went wrong. Such a fetch is not repeated.
     pub fn new(reason: impl Display) -> Self {
-        Self { reason: reason.to_string() }
-    }
-}
-
-type Fact = Box<dyn Any + Send + Sync>;
-type Fetched = Result<Vec<Option<Fact>>, LookupError>;
-
-/// The facts of one call, by key. Empty for a pipeline that names none.
-#[derive(Default)]
-pub struct Facts {
-    known: HashMap<Key, Fact>,
-    failed: HashMap<&'static str, LookupError>,
-}
-
-impl Facts {
-    /// Returns the fact that `key` names, or `None` where the source knows none (or holds another type).
-    pub fn get<V: 'static>(&self, key: &Key) -> Option<&V> {
-        self.known.get(key)?.downcast_ref()
+        Self { reason: reason.to_string(), retryable: false }
     }
 
-    /// Says why a fact that one of `keys` names could not be had, if so.
-    pub(crate) fn failure(&self, keys: &[Key]) -> Option<Error> {
-        let (key, error) = keys.iter().find_map(|key| Some((key, self.failed.get(key.source)?)))?;
-        Some(Error::LookupFailed { source_name: key.source.to_owned(), reason: error.reason.clone() })
-    }
-}
-
-/// A [`Lookup`] whose value type is forgotten, so that an engine can hold several.
-trait Source: Send + Sync {
-    fn fetch<'a>(&'a self, ids: &'a [String]) -> Pin<Box<dyn Future<Output = Fetched> + Send + 'a>>;
-}
-
-impl<L: Lookup> Source for L {
-    fn fetch<'a>(&'a self, ids: &'a [String]) -> Pin<Box<dyn Future<Output = Fetched> + Send + 'a>> {
-        Box::pin(async move {
-            let values = self.fetch_many(ids).await?;
-            if values.len() != ids.len() {
-                let (got, asked) = (values.len(), ids.len());
-                return Err(LookupError::new(format!("{got} values for {asked} keys")));
-            }
-            Ok(values.into_iter().map(|value| value.map(|value| Box::new(value) as Fact)).collect())
-        })
-    }
-}
-
-/// The sources of one engine, by name.
-#[derive(Clone, Default)]
-pub(crate) struct Sources(BTreeMap<&'static str, Arc<dyn Source>>);
-
-impl Sources {
-    pub(crate) fn add(&mut self, name: &'static str, source: impl Lookup) {
-        self.0.insert(name, Arc::new(source));
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Asks each source once for the distinct keys that are its own.
-    pub(crate) async fn gather(&self, keys: impl Iterator<Item = Key>) -> Facts {
-        let mut wanted: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
-        let distinct: BTreeSet<Key> = keys.collect();
-        for key in distinct {
-            wanted.entry(key.source).or_default().push(key.id);
-        }
-        let fetched = wanted.into_iter().map(|(name, ids)| async move {
-            let values = self.fetch(name, &ids).await;
-            (name, ids, values)
-        });
-        let mut facts = Facts::default();
-        for (source, ids, values) in join_all(fetched).await {
-            match values {
-                Ok(values) => facts.known.extend(
-                    ids.into_iter().zip(values).filter_map(|(id, value)| Some((Key { source, id }, value?))),
-                ),
-                Err(error) => {
-                    facts.failed.insert(source, error);
-                }
-            }
-        }
-        facts
-    }
-
-    async fn fetch(&self, name: &str, ids: &[String]) -> Fetched {
-        match self.0.get(name) {
-            Some(source) => source.fetch(ids).await,
-            None => Err(LookupError::new("no source of this name was added to the engine")),
-        }
+    /// Makes an error that may be gone in a moment: a refused connection, a busy server. Such a fetch is repeated.
+    pub fn retryable(reason: impl Display) -> Self {
+        Self { reason: reason.to_string(), retryable: true }
     }
 }

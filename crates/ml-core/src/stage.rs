@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::LookupCounts;
+
 /// A stage between the caller's item and the caller's answer, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -48,12 +50,15 @@ impl fmt::Display for Stage {
 ///
 /// Queue and predict are those of the call's slowest item, since the items of a call wait side by side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Timings([Duration; Stage::ALL.len()]);
+pub struct Timings {
+    stages: [Duration; Stage::ALL.len()],
+    lookups: LookupCounts,
+}
 
 impl Timings {
     /// Returns the time spent in `stage`.
     pub fn get(&self, stage: Stage) -> Duration {
-        self.0[stage as usize]
+        self.stages[stage as usize]
     }
 
     /// Returns every stage with its time, in the order of the path.
@@ -61,8 +66,17 @@ impl Timings {
         Stage::ALL.into_iter().map(|stage| (stage, self.get(stage)))
     }
 
+    /// Returns what became of the keys that the call's items named.
+    pub fn lookups(&self) -> LookupCounts {
+        self.lookups
+    }
+
+    pub(crate) fn looked_up(&mut self, counts: LookupCounts) {
+        self.lookups.add(counts);
+    }
+
     pub(crate) fn set(&mut self, stage: Stage, time: Duration) {
-        self.0[stage as usize] = time;
+        self.stages[stage as usize] = time;
     }
 
     pub(crate) fn raise(&mut self, stage: Stage, time: Duration) {

@@ -11,7 +11,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, ResponseError};
-use ml_core::Timings;
+use ml_core::{LookupCounts, Stage, Timings};
 
 use crate::ApiError;
 use crate::error::ErrorCode;
@@ -75,12 +75,17 @@ fn finish_headers(response: &mut ServiceResponse, state: &State, id: &HeaderValu
     }
 }
 
-/// Writes the stage times in milliseconds, as the Server Timing specification has it.
+/// Writes the stage times in milliseconds, as the Server Timing specification has it, and what was looked up.
 fn server_timing(timings: Option<Timings>, started: Instant) -> String {
     let mut header = String::with_capacity(160);
+    let counted = |counts: &LookupCounts| *counts != LookupCounts::default();
+    let looked_up = timings.map(|timings| timings.lookups()).filter(counted);
     for (stage, time) in timings.iter().flat_map(Timings::iter).filter(|(_, time)| !time.is_zero()) {
         header.push_str(stage.name());
         push_duration(&mut header, time);
+        if let Some(counts) = looked_up.filter(|_| stage == Stage::Lookup) {
+            header.push_str(&format!(";desc=\"{counts}\""));
+        }
         header.push_str(", ");
     }
     header.push_str("total");

@@ -13,6 +13,7 @@ Commands:
   limit    run the model without a server: what any server can reach at best
   compare  measure several servers in interleaved rounds; report paired ratios
   tune     find the settings for this machine and a latency goal; write them
+  lookups  measure what external lookups cost, and what an outage of theirs does
   echo     serve bare HTTP handlers without a model: what HTTP alone costs
 
 `ml-bench <command> --help` lists the flags. --version prints the version.
@@ -151,6 +152,20 @@ Usage: ml-bench tune --serve COMMAND --goal-p99-ms X --data FILE --model NAME --
 
 Successive halving: every setting is measured twice with 1, 2, 4 ... clients until the goal is missed; the better
 half goes on with twice the time, until the best is found. Passes when it meets the goal.
+";
+
+pub(super) const LOOKUPS: &str = "\
+Measures external lookups against a simulated source and a real Redis, beside a sequential loop, a thread
+pool of 5 and a plain memo.
+
+Usage: ml-bench lookups [--flag value]...
+
+  --rounds N           how often each case of a few seconds runs (3)
+  --outage-s X         how long the source is down (30)
+  --only TEXT          only the cases with this in their name (all)
+  --json FILE          write the report there too
+
+Passes when every case that ran reached its goal. The Redis case needs the program redis-server.
 ";
 
 pub(super) const ECHO: &str = "\

@@ -12,7 +12,7 @@ use crate::engine::runner::Runners;
 use crate::engine::share::Sharing;
 use crate::engine::{Engine, Inner};
 use crate::lookup::Sources;
-use crate::{Lookup, Pipeline, ThreadPlan};
+use crate::{Lookup, Pipeline, Source, ThreadPlan};
 
 /// A safety limit: how large a batch pays is learned from the runs, and is less than this for all but tiny models.
 const BATCH_ITEMS_MAX: usize = 64;
@@ -130,9 +130,11 @@ impl<P: Pipeline> EngineBuilder<P> {
     }
 
     /// Adds a source of external facts under the name that the pipeline's keys use.
+    ///
+    /// A [`Lookup`] alone is asked with the settings of [`Source::new`].
     #[must_use]
-    pub fn lookup(mut self, name: &'static str, source: impl Lookup) -> Self {
-        self.sources.add(name, source);
+    pub fn lookup<L: Lookup>(mut self, name: &'static str, source: impl Into<Source<L>>) -> Self {
+        self.sources.add(name, source.into());
         self
     }
 
@@ -165,7 +167,7 @@ impl<P: Pipeline> EngineBuilder<P> {
         Engine {
             inner: Arc::new(Inner {
                 preparer: Preparer::new(Arc::clone(&pipeline), pool),
-                sources: self.sources,
+                sources: self.sources.start(&self.metrics.lookups, &self.name),
                 sharing: shares.then(|| Arc::new(Sharing::new(cache, metrics.clone()))),
                 runners: Runners::start(runners, &pipeline, &queue, &metrics),
                 pipeline,

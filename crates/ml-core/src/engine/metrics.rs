@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::error::Full;
+use crate::lookup::LookupMetrics;
 use crate::width::Width;
 use crate::{Error, Pipeline, Stage, Timings};
 
@@ -67,6 +68,7 @@ pub struct Metrics {
     cache_hits: Counters<ModelLabel>,
     cache_misses: Counters<ModelLabel>,
     cache_evictions: Counters<ModelLabel>,
+    pub(super) lookups: LookupMetrics,
 }
 
 impl Default for Metrics {
@@ -92,6 +94,7 @@ impl Default for Metrics {
             cache_hits: Family::default(),
             cache_misses: Family::default(),
             cache_evictions: Family::default(),
+            lookups: LookupMetrics::default(),
         }
     }
 }
@@ -139,6 +142,7 @@ impl Metrics {
         let help = "Time that an item had waited when a runner took it";
         registry.register_with_unit("queue_age", help, Unit::Seconds, self.queue_age.clone());
         registry.register_with_unit("stage", "Time of a call in a stage", Unit::Seconds, self.stages.clone());
+        self.lookups.register(registry);
     }
 
     /// Returns the numbers of one model's engine, so that counting needs no look-up.

@@ -10,13 +10,19 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use tokio::sync::oneshot;
 
-use crate::lookup::Sources;
+use crate::lookup::{LookupCounts, Running};
 use crate::{Error, Facts, Pipeline, Stage};
 
 use super::queue::Weighed;
 
 /// An item that is ready for the queue, or the reason why it never will be.
 pub(super) type Prepared<P> = Result<Weighed<<P as Pipeline>::Features>, Error>;
+
+/// The inputs of a call, and the facts that they named.
+pub(super) struct LookedUp<P: Pipeline> {
+    inputs: Vec<Result<P::Input, Error>>,
+    facts: Facts,
+}
 
 /// How many hand-overs to the pool a stage's work must outweigh before it goes there.
 ///
@@ -69,31 +75,30 @@ impl<P: Pipeline> Preparer<P> {
     pub async fn look_up(
         &self,
         valid: Vec<Result<P::Input, Error>>,
-        sources: &Sources,
-    ) -> (Vec<Result<P::Input, Error>>, Facts) {
-        let mut keys = Vec::with_capacity(valid.len());
+        sources: &Running,
+        deadline: Option<Instant>,
+    ) -> (LookedUp<P>, LookupCounts) {
+        let mut facts = Facts::default();
         let name_keys = |input: Result<P::Input, Error>| {
             let input = input?;
-            let named = guarded(Stage::Lookup, || Ok(self.pipeline.lookups(&input)))?;
-            keys.extend(named.iter().cloned());
-            Ok::<_, Error>((input, named))
+            let keys = guarded(Stage::Lookup, || Ok(self.pipeline.lookups(&input)))?;
+            let places: Vec<usize> = keys.into_iter().map(|key| facts.name(key)).collect();
+            Ok::<_, Error>((input, places))
         };
         let named: Vec<_> = valid.into_iter().map(name_keys).collect();
-        let facts = sources.gather(keys.into_iter()).await;
-        let inputs = named
-            .into_iter()
-            .map(|item| {
-                let (input, named) = item?;
-                facts.failure(&named).map_or(Ok(input), Err)
-            })
-            .collect();
-        (inputs, facts)
+        let counts = sources.gather(&mut facts, deadline).await;
+        let with_facts = |item: Result<(P::Input, Vec<usize>), Error>| {
+            let (input, places) = item?;
+            facts.failure(&places).map_or(Ok(input), Err)
+        };
+        let inputs = named.into_iter().map(with_facts).collect();
+        (LookedUp { inputs, facts }, counts)
     }
 
     /// Cleans each valid input with the facts of the call.
-    pub async fn clean(&self, (valid, facts): (Vec<Result<P::Input, Error>>, Facts)) -> Vec<Prepared<P>> {
+    pub async fn clean(&self, LookedUp { inputs, facts }: LookedUp<P>) -> Vec<Prepared<P>> {
         let pipeline = Arc::clone(&self.pipeline);
-        self.each(Stage::Clean, &self.clean, valid, move |input| cleaned(&*pipeline, input?, &facts)).await
+        self.each(Stage::Clean, &self.clean, inputs, move |input| cleaned(&*pipeline, input?, &facts)).await
     }
 
     /// Formats each prediction.
@@ -187,7 +192,7 @@ pub(super) fn guarded<R>(stage: Stage, work: impl FnOnce() -> Result<R, Error>) 
 }
 
 /// Returns the text of a panic.
-pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
 }

@@ -1,6 +1,8 @@
 //! A pipeline that the test holds by the hand: what each item does is written in the item.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod desk;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};

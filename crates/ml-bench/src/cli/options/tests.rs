@@ -15,7 +15,10 @@ fn read(line: &str) -> Result<Command, String> {
 #[test]
 fn a_wrong_command_line_says_what_is_wrong() {
     let cases = [
-        ("", "no command given, must be one of eval, load, limit, compare, tune, echo; see ml-bench --help"),
+        (
+            "",
+            "no command given, must be one of eval, load, limit, compare, tune, lookups, echo; see ml-bench --help",
+        ),
         ("evla", "unknown command evla; did you mean eval?"),
         ("serve", "unknown command serve"),
         ("--hepl", "unknown flag --hepl; did you mean --help?"),

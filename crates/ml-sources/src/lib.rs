@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+mod http;
+mod redis;
+
+pub use self::http::{HttpFacts, HttpOptions};
+pub use self::redis::{Redis, RedisFacts, RedisOptions, RedisTier};
+
+/// The examples of the page about lookups, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/lookups.md")]
+struct Lookups;

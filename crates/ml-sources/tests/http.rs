@@ -1,0 +1,104 @@
+//! Facts of an HTTP service, with a real one that errs, stalls and breaks off.
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is what a test ends with")]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ml_core::{BreakerOptions, LookupError, RetryOptions, Source};
+use ml_sources::{HttpFacts, HttpOptions};
+
+use support::{ask, engine};
+
+/// Answers each path with its own bytes, and remembers what was asked.
+fn service(
+    answer: impl Fn(&str) -> Option<&'static str> + Send + 'static,
+) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        let mut silent = Vec::new();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut lines =
+                BufReader::new(stream.try_clone().expect("two handles")).lines().map_while(Result::ok);
+            let path =
+                lines.next().and_then(|line| line.split(' ').nth(1).map(str::to_owned)).unwrap_or_default();
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            heard.lock().expect("no panic").push(path.clone());
+            match answer(&path) {
+                Some(answer) => drop(stream.write_all(answer.as_bytes())),
+                // Kept open, and never answered.
+                None => silent.push(stream),
+            }
+        }
+    });
+    (address, asked)
+}
+
+fn facts(address: SocketAddr) -> Source<impl ml_core::Lookup<Value = String>> {
+    let options = HttpOptions { body_bytes_max: 100, ..HttpOptions::default() };
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(LookupError::new);
+    let facts = HttpFacts::new(format!("http://{address}/facts/"), options, text).expect("a thread");
+    let wait = Duration::from_millis(1);
+    // What is tested here is single answers, not what goes for many.
+    let patient = BreakerOptions { failures: u32::MAX, ..BreakerOptions::default() };
+    let retry = RetryOptions { times: 1, first_wait: wait, longest_wait: wait };
+    Source::new(facts).retry(retry).breaker(patient)
+}
+
+#[test]
+fn each_answer_is_a_fact_none_or_an_error_that_is_retried_if_that_may_help() {
+    const LARGE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 101\r\nconnection: close\r\n\r\n";
+    let (address, asked) = service(|path| {
+        Some(match path {
+            "/facts/good" => "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello",
+            "/facts/unknown" => "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            "/facts/bad" => "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            "/facts/busy" => "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            "/facts/cut" => "HTTP/1.1 200 OK\r\ncontent-length: 50\r\nconnection: close\r\n\r\nhel",
+            "/facts/large" => LARGE,
+            _ => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        })
+    });
+    let engine = engine(facts(address));
+    for (id, expected, requests) in [
+        ("good", Ok(Some("hello".to_owned())), 1),
+        ("unknown", Ok(None), 1),
+        ("bad", Err("400 Bad Request"), 1),
+        ("busy", Err("503 Service Unavailable"), 2),
+        ("cut", Err("the answer was cut short"), 2),
+        ("large", Err(""), 2),
+        ("../secret", Ok(Some(String::new())), 1),
+    ] {
+        asked.lock().expect("no panic").clear();
+        match (ask(&engine, id), expected) {
+            (Err(text), Err(reason)) => assert!(text.contains(reason), "{id}: {text}"),
+            (got, expected) => assert_eq!(got, expected.map_err(ToOwned::to_owned), "{id}"),
+        }
+        let asked = asked.lock().expect("no panic");
+        assert_eq!(asked.len(), requests, "{id}");
+        assert!(
+            asked.iter().all(|path| path.strip_prefix("/facts/").is_some_and(|rest| !rest.contains('/')))
+        );
+    }
+}
+
+#[test]
+fn a_service_that_is_silent_costs_the_budget_and_no_more() {
+    let (address, _) = service(|_| None);
+    let engine = engine(facts(address).budget(Duration::from_millis(50)));
+    assert_eq!(ask(&engine, "a"), Err("the lookup in facts failed: no answer within 50 ms".to_owned()));
+}
+
+#[test]
+fn a_service_that_is_not_there_is_an_error() {
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let engine = engine(facts(nobody));
+    let text = ask(&engine, "a").expect_err("nobody is there");
+    assert!(text.to_lowercase().contains("connect"), "{text}");
+}
