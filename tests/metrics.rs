@@ -9,6 +9,7 @@ use std::path::Path;
 
 use support::http::{get, post};
 use support::process::Program;
+use support::programs::example;
 
 /// A number with all its series, as the page has it.
 #[derive(Default)]
@@ -28,15 +29,28 @@ struct Sample {
     value: f64,
 }
 
+/// Returns the page of a model that is a file, and that of a pipeline which looks facts up: between them they have
+/// every number.
+fn pages() -> [String; 2] {
+    let iris = Program::iris(&[]);
+    let house_price = Program::new(example("house_price")).args(&["--port", "0"]);
+    let house = r#"{"area_m2":90,"rooms":4,"age_years":30,"postcode":"10115"}"#;
+    [page(iris, "iris", r#"{"features":[5.1,3.5,1.4,0.2]}"#), page(house_price, "house_price", house)]
+}
+
 /// Serves one right and one wrong request, and returns the page.
-fn page() -> String {
-    let server = Program::iris(&[]).serve();
-    server.ask(&post("/models/iris/predict", r#"{"features":[5.1,3.5,1.4,0.2]}"#));
-    server.ask(&post("/models/iris/predict", "nonsense"));
+fn page(program: Program, model: &str, item: &str) -> String {
+    let server = program.serve();
+    let path = format!("/models/{model}/predict");
+    assert_eq!(server.ask(&post(&path, item)).head.status, 200);
+    server.ask(&post(&path, "nonsense"));
     let response = server.ask(&get("/metrics"));
     let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!((response.head.status, response.head.header("content-type")), (200, Some(media)));
-    response.text()
+    let page = response.text();
+    // Told to stop, so that the example ends its store too.
+    assert_eq!(server.stop().code, Some(0));
+    page
 }
 
 /// Reads the page. Every line must belong to the family that was named last, and no family comes twice.
@@ -86,7 +100,11 @@ fn sample(line: &str) -> Sample {
 
 #[test]
 fn the_page_is_one_that_scrapers_read() {
-    let families = read(&page());
+    pages().iter().for_each(|page| check_page(page));
+}
+
+fn check_page(page: &str) {
+    let families = read(page);
     assert!(families.len() > 10, "{} families", families.len());
     for (name, family) in &families {
         assert!(!family.help.is_empty() && name.starts_with("ml_"), "{name}");
@@ -139,7 +157,8 @@ fn every_number_is_documented() {
          and\n`_sum`. Written by the tests: `UPDATE_DOCS=1 cargo test --test metrics`.\n\n\
          | name | type | labels | meaning |\n|---|---|---|---|\n",
     );
-    for (name, Family { kind, help, labels, .. }) in read(&page()) {
+    let families: BTreeMap<_, _> = pages().iter().flat_map(|page| read(page)).collect();
+    for (name, Family { kind, help, labels, .. }) in families {
         let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
         let help = help.trim_end_matches('.');
         table.push_str(&format!("| `{name}` | {kind} | {} | {help} |\n", labels.join(", ")));
