@@ -55,11 +55,14 @@ tell_library() {
   export ORT_DYLIB_PATH="${ORT_DYLIB_PATH:-$latest}"
 }
 
-# check_redis: only tests need it, which kill and restart it.
-check_redis() {
-  command -v redis-server >/dev/null && return
-  problem "there is no Redis (redis-server)" "$(installing redis-server redis)"
-  return 1
+# check_servers: only tests need these: a Redis to kill and restart, and certificates for it.
+check_servers() {
+  local missing=0
+  command -v redis-server >/dev/null ||
+    { problem "there is no Redis (redis-server)" "$(installing redis-server redis)" && missing=1; }
+  command -v openssl >/dev/null ||
+    { problem "there is no OpenSSL (openssl)" "$(installing openssl openssl)" && missing=1; }
+  return "$missing"
 }
 
 # installing DEBIAN_PACKAGES HOMEBREW_PACKAGES: the line that installs them.

@@ -14,21 +14,23 @@ use self::client::Client;
 pub struct HttpOptions {
     /// The largest answer that is read, in bytes.
     pub body_bytes_max: usize,
-    /// Connections that are kept open at most, at least 1: as many as the source's `concurrency`.
-    pub connections_max: usize,
+    /// Connections that are kept open while nothing is asked: as many as the source's `concurrency`, which is also how
+    /// many there are at most.
+    pub idle_connections_max: usize,
 }
 
 impl Default for HttpOptions {
-    /// 1 MiB, 64 connections.
+    /// 1 MiB, 64 idle connections.
     fn default() -> Self {
-        Self { body_bytes_max: 1 << 20, connections_max: 64 }
+        Self { body_bytes_max: 1 << 20, idle_connections_max: 64 }
     }
 }
 
 /// A source whose facts are the answers to `GET {base}{identifier}`.
 ///
 /// 200 is a fact, 404 and 410 mean that there is none. What may be gone in a moment is retried: 408, 429, 500 and above,
-/// and whatever goes wrong on the way.
+/// and whatever goes wrong on the way. An answer must say where it ends, by `content-length` or chunks: one that is cut
+/// off is never taken for a whole one.
 pub struct HttpFacts<F> {
     client: Client,
     base: String,
@@ -44,9 +46,9 @@ where
     /// whatever has a meaning in URLs is escaped; makes a fact of an answer's body with `read`.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the feature `tls` is on and the system has no roots to trust.
     pub fn new(base: impl Into<String>, options: HttpOptions, read: F) -> io::Result<Self> {
-        Ok(Self { client: Client::start(options)?, base: base.into(), read })
+        Ok(Self { client: Client::new(options)?, base: base.into(), read })
     }
 }
 
@@ -58,9 +60,11 @@ where
     type Value = V;
 
     async fn fetch_many(&self, ids: &[String]) -> Result<Vec<Option<V>>, LookupError> {
-        let urls = ids.iter().map(|id| format!("{}{}", self.base, url::escaped(id)));
-        let bodies = futures_util::future::try_join_all(urls.map(|url| self.client.get(url))).await?;
-        bodies.into_iter().map(|body| body.map(|bytes| (self.read)(&bytes)).transpose()).collect()
+        let get = async |id: &String| {
+            let body = self.client.get(&format!("{}{}", self.base, url::escaped(id))).await?;
+            body.map(|bytes| (self.read)(&bytes)).transpose()
+        };
+        futures_util::future::try_join_all(ids.iter().map(get)).await
     }
 
     fn keys_per_fetch_max(&self) -> usize {

@@ -2,6 +2,8 @@
 
 mod http;
 mod redis;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use self::http::{HttpFacts, HttpOptions};
 pub use self::redis::{Redis, RedisFacts, RedisOptions, RedisTier};

@@ -52,6 +52,8 @@ impl Redis {
     /// # Errors
     /// When the URL is none of a Redis server.
     pub fn open(url: &str, options: RedisOptions) -> Result<Self, LookupError> {
+        #[cfg(feature = "tls")]
+        crate::tls::choose_provider();
         let client = Client::open(url).map_err(LookupError::new)?;
         let connections = OnceCell::new();
         Ok(Self(Arc::new(Inner { client, options, connections, next: AtomicUsize::new(0) })))

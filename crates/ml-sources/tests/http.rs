@@ -13,6 +13,13 @@ use ml_sources::{HttpFacts, HttpOptions};
 
 use support::{ask, engine};
 
+/// An answer in chunks, whose connection ends behind them.
+macro_rules! chunks {
+    ($chunks:literal) => {
+        concat!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", $chunks)
+    };
+}
+
 /// Answers each path with its own bytes, and remembers what was asked.
 fn service(
     answer: impl Fn(&str) -> Option<&'static str> + Send + 'static,
@@ -43,7 +50,8 @@ fn service(
 fn facts(address: SocketAddr) -> Source<impl ml_core::Lookup<Value = String>> {
     let options = HttpOptions { body_bytes_max: 100, ..HttpOptions::default() };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(LookupError::new);
-    let facts = HttpFacts::new(format!("http://{address}/facts/"), options, text).expect("a thread");
+    let facts =
+        HttpFacts::new(format!("http://{address}/facts/"), options, text).expect("no roots are needed");
     let wait = Duration::from_millis(1);
     // What is tested here is single answers, not what goes for many.
     let patient = BreakerOptions { failures: u32::MAX, ..BreakerOptions::default() };
@@ -54,6 +62,11 @@ fn facts(address: SocketAddr) -> Source<impl ml_core::Lookup<Value = String>> {
 #[test]
 fn each_answer_is_a_fact_none_or_an_error_that_is_retried_if_that_may_help() {
     const LARGE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 101\r\nconnection: close\r\n\r\n";
+    const LARGE_CHUNK: &str = chunks!(
+        "80\r\n\
+         0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
+         0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n0\r\n\r\n"
+    );
     let (address, asked) = service(|path| {
         Some(match path {
             "/facts/good" => "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello",
@@ -61,7 +74,14 @@ fn each_answer_is_a_fact_none_or_an_error_that_is_retried_if_that_may_help() {
             "/facts/bad" => "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
             "/facts/busy" => "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
             "/facts/cut" => "HTTP/1.1 200 OK\r\ncontent-length: 50\r\nconnection: close\r\n\r\nhel",
+            "/facts/chunks" => chunks!("2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"),
+            "/facts/cut_chunk" => chunks!("5\r\nhel"),
+            "/facts/cut_between_chunks" => chunks!("5\r\nhello\r\n"),
+            "/facts/cut_before_the_end" => chunks!("5\r\nhello\r\n0\r\n"),
+            "/facts/endless" => "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhello",
+            "/facts/compressed" => "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nhello",
             "/facts/large" => LARGE,
+            "/facts/large_chunk" => LARGE_CHUNK,
             _ => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
         })
     });
@@ -71,8 +91,15 @@ fn each_answer_is_a_fact_none_or_an_error_that_is_retried_if_that_may_help() {
         ("unknown", Ok(None), 1),
         ("bad", Err("400 Bad Request"), 1),
         ("busy", Err("503 Service Unavailable"), 2),
-        ("cut", Err("the answer was cut short"), 2),
-        ("large", Err(""), 2),
+        ("cut", Err("end of file before message length reached"), 2),
+        ("chunks", Ok(Some("hello".to_owned())), 1),
+        ("cut_chunk", Err("end of file"), 2),
+        ("cut_between_chunks", Err("unexpected EOF"), 2),
+        ("cut_before_the_end", Err("unexpected EOF"), 2),
+        ("endless", Err("the answer does not say where it ends"), 1),
+        ("compressed", Err("the answer does not say where it ends"), 1),
+        ("large", Err("the answer has more than 100 bytes"), 1),
+        ("large_chunk", Err("the answer has more than 100 bytes"), 1),
         ("../secret", Ok(Some(String::new())), 1),
     ] {
         asked.lock().expect("no panic").clear();

@@ -1,82 +1,109 @@
-//! A thread with an HTTP client: awc's futures stay on their thread, a lookup's need not.
+//! The door to hyper: one request, and a body of which it is certain that nothing is missing.
 
 use std::io;
-use std::thread;
 use std::time::Duration;
 
-use awc::http::StatusCode;
-use awc::http::header::CONTENT_LENGTH;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ml_core::LookupError;
-use tokio::sync::{mpsc, oneshot};
 
 use super::HttpOptions;
 
-/// The body of an answer, or `None` where there is nothing of this name.
-type Body = Result<Option<Vec<u8>>, LookupError>;
+#[cfg(not(feature = "tls"))]
+type Connector = HttpConnector;
+#[cfg(feature = "tls")]
+type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 
-struct Job {
-    url: String,
-    reply: oneshot::Sender<Body>,
-}
+/// Short of when servers and what is between close a connection that is idle.
+const IDLE: Duration = Duration::from_secs(30);
 
-/// Sends requests; the thread ends with it.
+/// Sends requests. How long one may take is the lookup's budget: when that is over, its future is dropped.
 pub(super) struct Client {
-    // How many wait is bounded by who asks: a source's concurrency.
-    jobs: mpsc::UnboundedSender<Job>,
+    pool: Pool<Connector, Empty<Bytes>>,
+    body_bytes_max: usize,
 }
 
 impl Client {
-    pub fn start(options: HttpOptions) -> io::Result<Self> {
-        let (jobs, receiver) = mpsc::unbounded_channel();
-        thread::Builder::new()
-            .name("lookup-http".to_owned())
-            .spawn(move || actix_rt::System::new().block_on(serve(receiver, options)))?;
-        Ok(Self { jobs })
+    pub fn new(options: HttpOptions) -> io::Result<Self> {
+        let pool = Pool::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(options.idle_connections_max)
+            .build(connector()?);
+        Ok(Self { pool, body_bytes_max: options.body_bytes_max })
     }
 
-    /// Gets the body of a URL. Dropped meanwhile, the request ends.
-    pub async fn get(&self, url: String) -> Body {
-        let (reply, answer) = oneshot::channel();
-        let ended = |_| LookupError::new("the thread of the HTTP client has ended");
-        self.jobs.send(Job { url, reply }).map_err(|_| ended(()))?;
-        answer.await.map_err(|_| ended(()))?
-    }
-}
-
-async fn serve(mut jobs: mpsc::UnboundedReceiver<Job>, options: HttpOptions) {
-    // How long a request may take is the lookup's budget: when that is over, the request is dropped.
-    let connector = awc::Connector::new().limit(options.connections_max.max(1)).timeout(FOREVER);
-    let client = awc::Client::builder().connector(connector).disable_timeout().finish();
-    while let Some(Job { url, mut reply }) = jobs.recv().await {
-        let client = client.clone();
-        actix_rt::spawn(async move {
-            tokio::select! {
-                body = get(&client, &url, options.body_bytes_max) => drop(reply.send(body)),
-                () = reply.closed() => {}
-            }
-        });
-    }
-}
-
-async fn get(client: &awc::Client, url: &str, bytes_max: usize) -> Body {
-    let mut response = client.get(url).send().await.map_err(LookupError::retryable)?;
-    let status = response.status();
-    match status {
-        StatusCode::OK => {
-            let length =
-                response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-            let body = response.body().limit(bytes_max).await.map_err(LookupError::retryable)?;
-            // A connection that ends inside the body is no error to awc.
-            if length.is_some_and(|length: usize| length != body.len()) {
-                return Err(LookupError::retryable("the answer was cut short"));
-            }
-            Ok(Some(body.to_vec()))
+    /// Gets the body of a URL, or `None` where there is nothing of this name.
+    pub async fn get(&self, url: &str) -> Result<Option<Bytes>, LookupError> {
+        let url = url.parse().map_err(LookupError::new)?;
+        let response = self.pool.get(url).await.map_err(|error| LookupError::retryable(whole(&error)))?;
+        match response.status().as_u16() {
+            200 => {}
+            404 | 410 => return Ok(None),
+            408 | 429 | 500.. => return Err(LookupError::retryable(response.status())),
+            _ => return Err(LookupError::new(response.status())),
         }
-        StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Err(LookupError::retryable(status)),
-        status if status.is_server_error() => Err(LookupError::retryable(status)),
-        status => Err(LookupError::new(status)),
+        // A body that ends with its connection may end anywhere, and half an answer would be remembered as a fact.
+        if !says_where_it_ends(response.headers()) {
+            return Err(LookupError::new("the answer does not say where it ends"));
+        }
+        if length(response.headers()).is_some_and(|bytes| bytes > self.body_bytes_max) {
+            return Err(self.too_large());
+        }
+        match Limited::new(response.into_body(), self.body_bytes_max).collect().await {
+            Ok(body) => Ok(Some(body.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => Err(self.too_large()),
+            Err(error) => Err(LookupError::retryable(whole(&*error))),
+        }
+    }
+
+    fn too_large(&self) -> LookupError {
+        LookupError::new(format!("the answer has more than {} bytes", self.body_bytes_max))
     }
 }
 
-const FOREVER: Duration = Duration::from_secs(24 * 3600);
+fn says_where_it_ends(headers: &HeaderMap) -> bool {
+    let chunks = |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().ends_with(b"chunked");
+    length(headers).is_some() || headers.get("transfer-encoding").is_some_and(chunks)
+}
+
+fn length(headers: &HeaderMap) -> Option<usize> {
+    headers.get("content-length")?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(not(feature = "tls"))]
+#[allow(clippy::unnecessary_wraps, reason = "with TLS it can fail")]
+fn connector() -> io::Result<Connector> {
+    Ok(tcp())
+}
+
+#[cfg(feature = "tls")]
+fn connector() -> io::Result<Connector> {
+    crate::tls::choose_provider();
+    let builder = hyper_rustls::HttpsConnectorBuilder::new().with_native_roots()?;
+    Ok(builder.https_or_http().enable_http1().wrap_connector(tcp()))
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    // So that `https` gets as far as TLS.
+    tcp.enforce_http(!cfg!(feature = "tls"));
+    tcp
+}
+
+/// Says what went wrong together with its causes: hyper's own words are only where, not what.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

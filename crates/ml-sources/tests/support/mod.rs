@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod broken;
+pub mod certificates;
 pub mod server;
 
 use ml_core::{

@@ -6,20 +6,38 @@ use std::process::{Child, Command, Stdio};
 
 use ml_sources::{Redis, RedisOptions};
 
+use super::certificates::Certificates;
+
 /// A Redis server without a disk; dropping it ends it.
 pub struct RedisServer {
     pub port: u16,
+    encrypted_port: Option<u16>,
     process: Child,
 }
 
 impl RedisServer {
     pub fn start() -> Self {
-        // The system gives a port that is free; nothing else asks for that one in the meantime.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a port")
-            .port();
-        Self { port, process: spawn(port) }
+        let port = free_port();
+        Self { port, encrypted_port: None, process: spawn(port, &[]) }
+    }
+
+    /// Starts one that also takes encrypted connections, from whoever.
+    pub fn start_encrypted(certificates: &Certificates) -> Self {
+        let (port, encrypted_port) = (free_port(), free_port());
+        let path = |file| certificates.path(file).to_string_lossy().into_owned();
+        let flags = [
+            ("--tls-port", encrypted_port.to_string()),
+            ("--tls-cert-file", path("server.pem")),
+            ("--tls-key-file", path("server.key")),
+            ("--tls-ca-cert-file", path("trusted.pem")),
+            ("--tls-auth-clients", "no".to_owned()),
+        ];
+        let flags: Vec<_> = flags.iter().flat_map(|(flag, value)| [*flag, value]).collect();
+        Self { port, encrypted_port: Some(encrypted_port), process: spawn(port, &flags) }
+    }
+
+    pub fn encrypted_url(&self) -> String {
+        format!("rediss://127.0.0.1:{}", self.encrypted_port.expect("it was started encrypted"))
     }
 
     pub fn url(&self) -> String {
@@ -44,7 +62,7 @@ impl RedisServer {
 
     /// Starts it again, empty, where it was.
     pub fn restart(&mut self) {
-        self.process = spawn(self.port);
+        self.process = spawn(self.port, &[]);
     }
 }
 
@@ -55,9 +73,15 @@ impl Drop for RedisServer {
     }
 }
 
-fn spawn(port: u16) -> Child {
+/// The system gives a port that is free; nothing else asks for that one in the meantime.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
+}
+
+fn spawn(port: u16, flags: &[&str]) -> Child {
     let started = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(flags)
         .stdout(Stdio::piped())
         .spawn();
     let mut process = started
