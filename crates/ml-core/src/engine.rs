@@ -48,7 +48,8 @@ pub struct CallOptions {
     pub when_full: WhenFull,
     /// Whether somebody waits for the answer.
     pub priority: Priority,
-    /// Whether the items are computed whatever is remembered or in flight, as a check of the model wants it.
+    /// Whether the items are computed whatever is remembered or in flight, as a check of the model wants it. It is about
+    /// answers, not facts: these may come from a lookup's cache, since a source that is down is no fault of the model's.
     pub fresh: bool,
 }
 

@@ -90,6 +90,28 @@ fn the_counts_of_a_call_say_where_its_facts_came_from() {
 }
 
 #[test]
+fn a_fresh_answer_may_be_made_of_remembered_facts() {
+    let desk = Desk::scripted(&[Act::Answer, Act::Fail]);
+    let engine = engine(Source::new(desk.clone()).cache(LookupCache::lru(10)));
+    let options = CallOptions { fresh: true, ..CallOptions::default() };
+    for _ in 0..2 {
+        let answer = block_on(engine.call(vec![Item::WithFact(1, "desk", "anna")], options));
+        assert_eq!(answer.results, [Ok(4)]);
+    }
+    assert_eq!(desk.fetches(), 1);
+}
+
+#[test]
+fn keys_of_different_calls_gather_while_the_source_is_busy_and_are_asked_for_together() {
+    let desk = Desk::scripted(&[Act::AnswerWhenOpened]);
+    let engine = engine(Source::new(desk.clone()).concurrency(1).budget(HOUR));
+    let calls = join_all(["a", "b", "c", "b"].map(|id| engine.predict(Item::WithFact(0, "desk", id))));
+    let (results, ()) = block_on(join(calls, async { desk.open(1) }));
+    assert_eq!(results, [Ok(2), Ok(4), Ok(4), Ok(4)], "the first fetch brings 1, the second 2");
+    assert_eq!(desk.asked(), [vec!["a"], vec!["b", "c"]]);
+}
+
+#[test]
 fn a_key_that_fails_costs_only_the_items_that_named_it() {
     let source = each(|id: String| async move {
         if id == "bad" { Err(LookupError::new("no such desk")) } else { Ok(Some(id.len() as i64)) }

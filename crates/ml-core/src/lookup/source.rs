@@ -216,3 +216,24 @@ impl<L: Lookup> From<L> for Source<L> {
         Self::new(lookup)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use backon::BackoffBuilder as _;
+
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_as_much_again_at_random() {
+        let millis = Duration::from_millis;
+        let retry = RetryOptions { times: 4, first_wait: millis(10), longest_wait: millis(40) };
+        let runs: Vec<Vec<_>> = (0..100).map(|_| retry.waits().build().collect()).collect();
+        for waits in &runs {
+            assert_eq!(waits.len(), 4);
+            for (wait, least) in waits.iter().zip([10, 20, 40, 40].map(millis)) {
+                assert!((least..=least * 2).contains(wait), "{waits:?}");
+            }
+        }
+        assert!(runs.iter().any(|waits| waits != &runs[0]), "they differ from run to run");
+    }
+}

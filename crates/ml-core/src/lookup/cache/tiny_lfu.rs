@@ -75,4 +75,23 @@ mod tests {
             assert_eq!(cache.get(id).is_some(), kept, "{id}");
         }
     }
+
+    #[test]
+    fn facts_go_by_their_bytes_and_when_nobody_uses_them() {
+        let value = |bytes| Some(Arc::new("x".repeat(bytes)));
+        let fact = |bytes| Entry { value: value(bytes), fresh_until: Instant::now() };
+        let evictions = Counter::default();
+        let limits = Limits { bytes_max: 10_000, keep_for: FOREVER, idle_for: None };
+        let cache = TinyLfu::new(limits, Arc::new(String::len), evictions.clone());
+        for number in 0..10 {
+            cache.insert(number.to_string().into(), fact(3000));
+        }
+        cache.facts.run_pending_tasks();
+        assert_eq!((cache.facts.entry_count(), evictions.get()), (3, 7), "three of 3 kB are under 10 kB");
+
+        let limits = Limits { bytes_max: 10_000, keep_for: FOREVER, idle_for: Some(Duration::ZERO) };
+        let cache = TinyLfu::new(limits, Arc::new(String::len), Counter::default());
+        cache.insert("idle".into(), fact(1));
+        assert!(cache.get("idle").is_none());
+    }
 }
