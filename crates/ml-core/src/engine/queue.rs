@@ -283,21 +283,17 @@ impl<P: Pipeline> Queue<P> {
         let now = Instant::now();
         let abandoned = |job: &Job<P>| job.ticket.is_abandoned();
         let mut taken = state.waiting.take(now, &self.limits.shape, line, abandoned);
-        let waiting = state.waiting.len();
-        self.metrics.waiting(waiting);
+        self.metrics.waiting(state.waiting.len());
         let entries = std::mem::take(&mut taken.batch);
         let batch = (!entries.is_empty()).then(|| self.batch(&mut state, entries, taken.closed));
-        let mut wake = false;
+        let mut calls = false;
         if let Some(batch) = &batch {
             let back = line.and_then(|line| now.checked_add(seconds(line.time(batch.run.padded_cost))));
             state.roster.leaves(back);
-            wake = waiting > 0 && state.wake(now) != Wake::No;
-        }
-        if wake {
-            state.roster.called(now);
+            calls = state.calls(now);
         }
         drop(state);
-        if wake {
+        if calls {
             // One notice may have stood for several items; pass it on so that no runner sleeps beside work.
             self.work.notify_one();
         }
@@ -364,6 +360,15 @@ impl<P: Pipeline> State<P> {
         let cost = self.waiting.cost_before(Priority::Bulk);
         let work = self.pace.line().map(|line| seconds(line.time(cost)));
         self.roster.wake(work, now)
+    }
+
+    /// Decides whether a runner is to be woken now for what is left, and notes that it is.
+    fn calls(&mut self, now: Instant) -> bool {
+        let calls = self.waiting.len() > 0 && self.wake(now) != Wake::No;
+        if calls {
+            self.roster.called(now);
+        }
+        calls
     }
 
     /// Returns how long a new item would wait for one of the runners, and how long its batch would take then.

@@ -49,9 +49,7 @@ impl<'a, P: Pipeline> Call<'a, P> {
 impl<P: Pipeline> Drop for Call<'_, P> {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
-        let now = Instant::now();
-        if state.waiting.len() > 0 && state.wake(now) != Wake::No {
-            state.roster.called(now);
+        if state.calls(Instant::now()) {
             drop(state);
             self.queue.work.notify_one();
         }

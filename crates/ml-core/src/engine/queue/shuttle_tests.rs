@@ -90,7 +90,10 @@ impl Checked {
         let (pending, tickets) = Pending::new(names.len());
         let items = names.iter().map(|name| Weighed { features: *name, cost: 1 }).collect();
         match self.queue.push(Load { items, tickets, bytes: 0 }, options).await {
-            Ok(()) => pending.wait().await.results,
+            Ok(call) => {
+                drop(call); // Left to the runners.
+                pending.wait().await.results
+            }
             Err(error) => names.iter().map(|_| Err(error.clone())).collect(),
         }
     }
