@@ -24,7 +24,7 @@ pub use pipeline::Pipeline;
 pub use rejection::Rejection;
 pub use runtime::{
     Dimension, Element, ElementType, LoadError, LoadErrorKind, Model, ModelOptions, OnnxRuntimeNotFound,
-    OptimisedCopy, Outputs, RuntimeChoice, Signature, Tensor, TensorInfo, find_onnxruntime,
+    OptimisedCopy, Output, Outputs, RuntimeChoice, Signature, Tensor, TensorInfo, find_onnxruntime,
 };
 pub use stage::{Stage, Timings};
 pub use threads::{ThreadPlan, ThreadWishes};

@@ -104,6 +104,30 @@ trait Backend: Send + Sync {
 trait OutputTensor: Send + Sync {
     /// Views the tensor, without copying where the runtime holds the type as it is asked for.
     fn view(&self) -> Result<Tensor<'_>, ModelError>;
+
+    /// Returns the elements as they lie in memory, in the order of their indices; `None` where they lie otherwise, as
+    /// texts do.
+    fn bytes(&self) -> Option<&[u8]>;
+}
+
+/// One output of a run, in the memory of its runtime for as long as this is kept.
+///
+/// It can be passed on without being copied; what it is a part of (the memory of the whole batch) stays with it.
+pub struct Output(Box<dyn OutputTensor>);
+
+impl Output {
+    /// Views the output.
+    ///
+    /// # Errors
+    /// When it is of a type that no [`Tensor`] has.
+    pub fn tensor(&self) -> Result<Tensor<'_>, ModelError> {
+        self.0.view()
+    }
+
+    /// Returns the elements as they lie in memory, row by row; `None` for texts, which do not.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        self.0.bytes()
+    }
 }
 
 /// The outputs of one run, still in the runtime's memory.
@@ -120,8 +144,27 @@ impl Outputs {
     ) -> Result<ndarray::CowArray<'_, T, ndarray::IxDyn>, ModelError> {
         let tensor = self.tensor(name)?;
         let found = tensor.element();
-        T::from_tensor(tensor)
-            .ok_or_else(|| ModelError::new(format!("output {name} is {found}, not {}", T::TYPE)))
+        let wrong = || match found == T::TYPE {
+            true => ModelError::new(format!("output {name} has a text that is not UTF-8")),
+            false => ModelError::new(format!("output {name} is {found}, not {}", T::TYPE)),
+        };
+        T::from_tensor(tensor).ok_or_else(wrong)
+    }
+
+    /// Takes an output out, to be kept.
+    ///
+    /// # Errors
+    /// When the model has no output of that name, or it was taken before.
+    pub fn take(&mut self, name: &str) -> Result<Output, ModelError> {
+        match self.0.iter().position(|(known, _)| known == name) {
+            Some(index) => Ok(Output(self.0.swap_remove(index).1)),
+            None => Err(self.unknown(name)),
+        }
+    }
+
+    fn unknown(&self, name: &str) -> ModelError {
+        let known: Vec<_> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        ModelError::new(format!("the model has no output {name}; it has {}", known.join(", ")))
     }
 
     /// Views an output of any type.
@@ -132,10 +175,7 @@ impl Outputs {
         let output = self.0.iter().find(|(known, _)| known == name);
         match output {
             Some((_, output)) => output.view(),
-            None => {
-                let known: Vec<_> = self.0.iter().map(|(name, _)| name.as_str()).collect();
-                Err(ModelError::new(format!("the model has no output {name}; it has {}", known.join(", "))))
-            }
+            None => Err(self.unknown(name)),
         }
     }
 }
@@ -278,9 +318,14 @@ impl Signature {
 }
 
 impl TensorInfo {
+    /// Returns whether the input takes elements of this type: its own, and what its runtime holds as its own.
+    pub fn takes(&self, element: ElementType) -> bool {
+        element == self.element || element.is_held_as(self.element)
+    }
+
     fn check(&self, tensor: &Tensor<'_>) -> Result<(), ModelError> {
         let Self { name, element, shape } = self;
-        if tensor.element() != *element && !tensor.element().is_held_as(*element) {
+        if !self.takes(tensor.element()) {
             return Err(ModelError::new(format!("input {name} is {}, not {element}", tensor.element())));
         }
         let Some(shape) = shape else { return Ok(()) };

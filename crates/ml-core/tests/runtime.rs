@@ -76,14 +76,32 @@ fn onnxruntime_carries_every_type_there_and_back() {
     round_trip(runtime, 8, &array!["plain".to_owned(), String::new(), "ünï ✓".to_owned()]);
 }
 
-/// ONNX Runtime takes texts up to their first zero: a shorter one than was sent must not be predicted.
+/// Texts are bytes: neither is a zero their end, nor need they be UTF-8.
 #[test]
-fn a_text_with_a_zero_in_it_is_refused_and_not_cut() {
-    let file = TemporaryFile::new("zero.onnx", &onnx::model("Identity", 8, 17));
+fn texts_go_through_onnxruntime_byte_for_byte() {
+    let texts = array![b"plain".to_vec(), b"a\0b".to_vec(), vec![0, 1, 2, 255], Vec::new(), vec![0]];
+    round_trip(RuntimeChoice::OnnxRuntime, 8, &texts);
+
+    let file = TemporaryFile::new("bytes.onnx", &onnx::model("Identity", 8, 17));
     let model = Model::load(&file.0, &options(RuntimeChoice::OnnxRuntime)).expect("the model loads");
-    let texts = array!["plain".to_owned(), "a\0b".to_owned()];
-    let error = model.run(vec![("x", (&texts).into())]).err().expect("it cannot be passed on");
-    assert!(error.reason.contains("nul byte found in provided data at position: 1"), "{error:?}");
+    let outputs = model.run(vec![("x", (&texts).into())]).expect("the model runs");
+    let error = outputs.get::<String>("y").expect_err("not all of them are UTF-8");
+    assert_eq!(error.reason, "output y has a text that is not UTF-8");
+}
+
+/// An output can be kept without being copied, in the memory of its runtime.
+#[test]
+fn an_output_is_taken_as_it_lies_in_memory() {
+    for runtime in [RuntimeChoice::OnnxRuntime, RuntimeChoice::Rten] {
+        let file = TemporaryFile::new(&format!("take-{runtime:?}.onnx"), &onnx::model("Identity", 6, 17));
+        let model = Model::load(&file.0, &options(runtime)).expect("the model loads");
+        let mut outputs = model.run(vec![("x", (&array![1_i32, -2]).into())]).expect("the model runs");
+        let output = outputs.take("y").expect("there is one");
+        let expected: Vec<u8> = [1_i32, -2].iter().flat_map(|number| number.to_ne_bytes()).collect();
+        assert_eq!(output.bytes(), Some(&*expected));
+        assert_eq!(output.tensor(), Ok(array![1_i32, -2].into()));
+        assert!(outputs.take("y").is_err(), "it is gone");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod environment;
 mod find;
 mod graph;
 mod sessions;
+mod texts;
 mod values;
 mod weights;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ndarray::{ArrayViewD, CowArray, IxDyn};
 use rten::{DataType, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueType, ValueView};
 use rten_tensor::{AsView, Layout};
+use zerocopy::IntoBytes;
 
 use super::elastic::Elastic;
 use super::{
@@ -170,6 +171,16 @@ impl OutputTensor for Value {
             Self::Int8Tensor(tensor) => Ok(Tensor::I8(array(tensor)?)),
             Self::UInt8Tensor(tensor) => Ok(Tensor::U8(array(tensor)?)),
             _ => Err(ModelError::new("the output is a sequence, not a tensor")),
+        }
+    }
+
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::FloatTensor(tensor) => tensor.data().map(<[f32]>::as_bytes),
+            Self::Int32Tensor(tensor) => tensor.data().map(<[i32]>::as_bytes),
+            Self::Int8Tensor(tensor) => tensor.data().map(<[i8]>::as_bytes),
+            Self::UInt8Tensor(tensor) => tensor.data(),
+            _ => None,
         }
     }
 }

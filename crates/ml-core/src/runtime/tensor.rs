@@ -1,4 +1,7 @@
 //! A tensor of any element type, borrowed or owned: what goes into a run, and the view of what comes out.
+//!
+//! ONNX calls its texts strings, and promises no more of them than bytes: here they are `Vec<u8>`, and a `String` where
+//! they are asked for as one.
 
 use std::fmt;
 
@@ -36,7 +39,7 @@ macro_rules! elements {
 
         /// A tensor: borrowed on the way in, a view of the runtime's memory on the way out.
         ///
-        /// Made from `ndarray`'s views without copying.
+        /// Made from `ndarray`'s views without copying, but for those of `String`, whose bytes are copied.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Tensor<'a> {
             $(#[doc = concat!("Elements of type `", $name, "`")] $variant(CowArray<'a, $rust, IxDyn>),)*
@@ -139,7 +142,40 @@ elements! {
     U32: u32, "u32";
     U64: u64, "u64";
     Bool: bool, "bool";
-    String: String, "string";
+    String: Vec<u8>, "string";
+}
+
+impl sealed::Sealed for String {}
+
+/// Texts are bytes to a model; these are the ones that are UTF-8.
+impl Element for String {
+    const TYPE: ElementType = ElementType::String;
+
+    /// `None` also where a text is not UTF-8; those are had as `Vec<u8>`.
+    fn from_tensor(tensor: Tensor<'_>) -> Option<CowArray<'_, Self, IxDyn>> {
+        let Tensor::String(array) = tensor else { return None };
+        let (shape, texts) = (array.raw_dim(), array.into_owned());
+        let texts: Result<Vec<_>, _> = texts.into_iter().map(String::from_utf8).collect();
+        ArrayD::from_shape_vec(shape, texts.ok()?).ok().map(CowArray::from)
+    }
+}
+
+impl<D: Dimension> From<ArrayView<'_, String, D>> for Tensor<'_> {
+    fn from(texts: ArrayView<'_, String, D>) -> Self {
+        Self::String(texts.map(|text| text.clone().into_bytes()).into_dyn().into())
+    }
+}
+
+impl<D: Dimension> From<&Array<String, D>> for Tensor<'_> {
+    fn from(texts: &Array<String, D>) -> Self {
+        texts.view().into()
+    }
+}
+
+impl<D: Dimension> From<Array<String, D>> for Tensor<'_> {
+    fn from(texts: Array<String, D>) -> Self {
+        Self::String(texts.mapv_into_any(String::into_bytes).into_dyn().into())
+    }
 }
 
 /// Puts arrays on top of each other, at the price of copying their elements where these lie in order.

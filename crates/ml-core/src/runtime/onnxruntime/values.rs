@@ -4,7 +4,9 @@ use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, TensorElementType as Ort, TensorRef};
+use zerocopy::IntoBytes;
 
+use super::texts;
 use crate::ModelError;
 use crate::runtime::{ElementType, OutputTensor, Tensor};
 
@@ -32,9 +34,7 @@ macro_rules! conversions {
             match tensor {
                 $(Tensor::$ours(array) => Ok(TensorRef::from_array_view((array.shape(), slice(array)?))?.into()),)*
                 // ONNX Runtime keeps strings in its own form, so these are copied.
-                Tensor::String(array) => {
-                    Ok(ort::value::Tensor::from_string_array((array.shape(), slice(array)?))?.into())
-                }
+                Tensor::String(array) => Ok(texts::value(array.shape(), slice(array)?)?.into()),
             }
         }
 
@@ -46,10 +46,17 @@ macro_rules! conversions {
                     Ok(Tensor::$ours(ArrayViewD::from_shape(sizes(shape), data)?.into()))
                 })*
                 Some(Ort::String) => {
-                    let (shape, data) = value.try_extract_strings().map_err(failed)?;
-                    Ok(Tensor::String(ArrayD::from_shape_vec(sizes(shape), data)?.into()))
+                    let (shape, texts) = texts::read(value).map_err(failed)?;
+                    Ok(Tensor::String(ArrayD::from_shape_vec(sizes(&shape), texts)?.into()))
                 }
                 _ => Err(ModelError::new(format!("the output is {}", value.dtype()))),
+            }
+        }
+
+        fn bytes(value: &DynValue) -> Option<&[u8]> {
+            match value.dtype().tensor_type()? {
+                $(Ort::$theirs => value.try_extract_tensor::<$rust>().ok().map(|(_, data)| data.as_bytes()),)*
+                _ => None,
             }
         }
     };
@@ -79,6 +86,10 @@ struct Value(DynValue);
 impl OutputTensor for Value {
     fn view(&self) -> Result<Tensor<'_>, ModelError> {
         view(&self.0)
+    }
+
+    fn bytes(&self) -> Option<&[u8]> {
+        bytes(&self.0)
     }
 }
 
