@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 /// As much as `ml-serve` takes by default.
-const MAX_BODY_BYTES: usize = 32 << 20;
+const MAX_BODY_BYTES: usize = 64 << 20;
 
 /// What the echo server is started with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

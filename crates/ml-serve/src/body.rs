@@ -53,46 +53,99 @@ pub(crate) struct BodyLimits {
     pub timeout: Duration,
 }
 
-/// Reads a whole body.
+/// Reads a whole body, which must not be empty.
+///
+/// # Errors
+/// As [`read_to_align`].
+pub(crate) async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    limits: BodyLimits,
+    wanted: &'static str,
+) -> Result<Bytes, ApiError> {
+    let body = read_to_align(request, payload, limits, 0).await?;
+    if body.is_empty() { Err(ApiError::EmptyBody { wanted }) } else { Ok(body) }
+}
+
+/// Reads a whole body; one that comes in pieces is put together so that what follows its first `before` bytes lies at an
+/// address that suits any number.
 ///
 /// # Errors
 /// A body that says it is too large is refused before it is read; one that is, as soon as it shows.
-pub(crate) async fn read(
+pub(crate) async fn read_to_align(
     request: &HttpRequest,
     mut payload: Payload,
     limits: BodyLimits,
-    wanted: &'static str,
+    before: usize,
 ) -> Result<Bytes, ApiError> {
     let too_large = ApiError::BodyTooLarge { limit_bytes: limits.bytes_max };
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.is_some_and(|bytes: u64| bytes > limits.bytes_max as u64) {
         return Err(too_large);
     }
+    let declared = declared.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
     let reading = async {
+        let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
+        let first = first.map_err(unreadable)?;
         // Most bodies come in one piece, which is then the body as it is.
-        let mut body = Bytes::new();
+        if first.len() == declared {
+            return Ok(first);
+        }
+        // Room for what was declared, but not before it comes: a caller may declare what it never sends.
+        let mut body = Aligned::with_capacity(first.len().max(declared.min(DECLARED_ROOM_MAX)), before);
+        body.extend(&first);
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(unreadable)?;
             if body.len() + chunk.len() > limits.bytes_max {
                 return Err(too_large);
             }
-            body = if body.is_empty() { chunk } else { joined(body, &chunk) };
+            body.extend(&chunk);
         }
-        Ok(body)
+        if body.len() > limits.bytes_max { Err(too_large) } else { Ok(body.freeze()) }
     };
     let body = timeout(limits.timeout, reading).await;
-    let body = body.map_err(|_| ApiError::BodyTimeout { limit: limits.timeout })??;
-    if body.is_empty() {
-        return Err(ApiError::EmptyBody { wanted });
-    }
-    Ok(body)
+    body.map_err(|_| ApiError::BodyTimeout { limit: limits.timeout })?
 }
 
-/// Appends to bytes that nobody else holds, whose room then grows as a vector's does.
-fn joined(body: Bytes, chunk: &[u8]) -> Bytes {
-    let mut joined = BytesMut::from(body);
-    joined.extend_from_slice(chunk);
-    joined.freeze()
+/// Room that is made for a body because it was declared.
+const DECLARED_ROOM_MAX: usize = 8 << 20;
+
+/// No number wants a rounder address.
+const ALIGNMENT: usize = 64;
+
+/// Bytes of which those after the first few lie at an address that suits any number.
+pub(crate) struct Aligned {
+    bytes: BytesMut,
+    /// Bytes in front that nobody sent.
+    padding: usize,
+    before: usize,
+}
+
+impl Aligned {
+    pub fn with_capacity(capacity: usize, before: usize) -> Self {
+        let mut aligned = Self { bytes: BytesMut::with_capacity(capacity + ALIGNMENT), padding: 0, before };
+        aligned.padding = aligned.padding_wanted();
+        aligned.bytes.resize(aligned.padding, 0);
+        aligned
+    }
+
+    fn padding_wanted(&self) -> usize {
+        let address = self.bytes.as_ptr().addr().wrapping_add(self.before);
+        address.wrapping_neg() % ALIGNMENT
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.padding
+    }
+
+    pub fn extend(&mut self, bytes: &[u8]) {
+        // Growing may move the bytes to an address that suits less: then a tensor is copied once more, and is right.
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub fn freeze(self) -> Bytes {
+        self.bytes.freeze().slice(self.padding..)
+    }
 }
 
 pub(crate) fn unreadable(error: PayloadError) -> ApiError {

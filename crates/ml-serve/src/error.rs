@@ -116,6 +116,26 @@ pub enum ApiError {
         /// The names that there are.
         known: String,
     },
+    /// No such version of a model.
+    #[error("there is no version {:?} of the model {:?}", cut(version), cut(name))]
+    UnknownVersion {
+        /// The model.
+        name: String,
+        /// The version in the request.
+        version: String,
+    },
+    /// Tensors or parameters that the model, or the protocol, does not take.
+    #[error("{message}")]
+    InvalidTensors {
+        /// What is wrong with them, in the words that the protocol's clients look for.
+        message: String,
+    },
+    /// A part of a protocol that this server does not serve.
+    #[error("{message}")]
+    Unsupported {
+        /// What is not served.
+        message: String,
+    },
     /// No such path.
     #[error("there is nothing at {}; see /", cut(path))]
     NotFound {
@@ -157,7 +177,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code that the server itself can answer with; those of [`ml_core::Error::CODES`] come on top.
-    pub const CODES: [&'static str; 20] = [
+    pub const CODES: [&'static str; 23] = [
         "empty_body",
         "malformed_json",
         "invalid_utf8",
@@ -173,6 +193,9 @@ impl ApiError {
         "invalid_header",
         "invalid_item",
         "unknown_model",
+        "unknown_version",
+        "invalid_tensors",
+        "unsupported",
         "not_found",
         "method_not_allowed",
         "too_many_requests",
@@ -202,6 +225,10 @@ impl ApiError {
             Self::InvalidHeader { .. } => (StatusCode::BAD_REQUEST, "invalid_header"),
             Self::InvalidItem { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_item"),
             Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
+            Self::UnknownVersion { .. } => (StatusCode::NOT_FOUND, "unknown_version"),
+            // The protocol's clients know 400 for all of these.
+            Self::InvalidTensors { .. } => (StatusCode::BAD_REQUEST, "invalid_tensors"),
+            Self::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
@@ -310,6 +337,13 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
+        self.response_with(&self.body())
+    }
+}
+
+impl ApiError {
+    /// Returns the answer with this body: a protocol may want another one than [`Self::body`].
+    pub(crate) fn response_with(&self, body: &impl Serialize) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         if let Some(seconds) = self.retry_after_s() {
             response.insert_header((RETRY_AFTER, seconds));
@@ -318,7 +352,7 @@ impl ResponseError for ApiError {
             response.insert_header((ALLOW, *allowed));
         }
         let (_, code) = self.status_and_code();
-        let mut response = response.json(self.body());
+        let mut response = response.json(body);
         response.extensions_mut().insert(ErrorCode(code));
         response
     }

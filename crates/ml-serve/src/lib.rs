@@ -6,6 +6,7 @@ mod error;
 mod logs;
 mod memory;
 mod metrics;
+mod oip;
 mod onnx;
 mod request;
 mod routes;
@@ -13,6 +14,7 @@ mod served;
 mod server;
 mod shutdown;
 mod state;
+mod tensors;
 mod wishes;
 
 pub use config::Config;

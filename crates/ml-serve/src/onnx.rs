@@ -1,17 +1,17 @@
-//! Any ONNX file as a pipeline, without code: an item names each input's tensor, an output names each output's.
+//! Any ONNX file as a pipeline, without code: tensors in, tensors out, whatever protocol they came by.
 
 mod json;
+mod pipeline;
+mod runs;
+mod served;
 
 use std::path::{Path, PathBuf};
 
-use ml_core::{Dimension, Facts, Model, ModelError, Outputs, Pipeline, Rejection, Tensor, TensorInfo};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-
 use crate::ServeError;
-use crate::served::ModelInfo;
 
-use self::json::NamedTensors;
+pub(crate) use self::pipeline::OnnxPipeline;
+pub(crate) use self::runs::Span;
+pub(crate) use self::served::TensorModel;
 
 /// A model folder's file: `model.onnx`, or the only ONNX file that there is.
 pub(crate) fn model_file(path: &Path) -> Result<PathBuf, ServeError> {
@@ -43,153 +43,4 @@ pub(crate) fn model_name(path: &Path) -> String {
     let name = if named_by_folder { folder.unwrap_or(stem) } else { stem };
     let fit = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
     name.chars().take(64).map(fit).collect()
-}
-
-/// Serves an ONNX model as it is.
-pub(crate) struct OnnxPipeline {
-    model: Model,
-    /// Whether the first size of every input and output is the batch: an item then has no such size.
-    batched: bool,
-}
-
-/// One item as it is sent: a JSON object with a tensor for each of the model's inputs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct OnnxItem(Map<String, Value>);
-
-/// The tensors of one item, in the order of the model's inputs.
-pub(crate) type Row = Vec<Tensor<'static>>;
-
-impl OnnxPipeline {
-    pub fn new(model: Model) -> Self {
-        let signature = model.signature();
-        let leads_with_batch = |info: &TensorInfo| {
-            info.shape.as_ref().is_none_or(|shape| matches!(shape.first(), Some(Dimension::Dynamic(_))))
-        };
-        let inputs = signature.inputs.iter().all(|info| info.shape.is_some() && leads_with_batch(info));
-        let batched = inputs && signature.outputs.iter().all(leads_with_batch);
-        Self { model, batched }
-    }
-
-    /// The sizes of an item's tensor: the input's, without the batch. `None` where the model does not say.
-    fn item_shape<'a>(&self, info: &'a TensorInfo) -> Option<&'a [Dimension]> {
-        info.shape.as_deref().map(|shape| &shape[usize::from(self.batched)..])
-    }
-
-    pub fn info(&self) -> ModelInfo {
-        let signature = self.model.signature();
-        let list = |infos: &[TensorInfo]| infos.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let mut details = Map::new();
-        details.insert("inputs".to_owned(), json!(list(&signature.inputs)));
-        details.insert("outputs".to_owned(), json!(list(&signature.outputs)));
-        details.insert("batched".to_owned(), json!(self.batched));
-        if !signature.metadata.is_empty() {
-            details.insert("metadata".to_owned(), json!(signature.metadata));
-        }
-        ModelInfo {
-            description: Some(format!("the ONNX model {}", self.model.path().display())),
-            runtime: Some(self.model.runtime().to_owned()),
-            example: self.example().map(|item| Value::Object(item.0)),
-            details,
-        }
-    }
-
-    /// Runs items whose tensors have the same shapes.
-    fn run_alike(&self, rows: &[&Row]) -> Result<Vec<NamedTensors>, ModelError> {
-        if !self.batched {
-            return rows.iter().map(|row| self.run_alone(row)).collect();
-        }
-        let inputs = self.model.signature().inputs.iter().enumerate().map(|(index, info)| {
-            let column = rows.iter().filter_map(|row| row.get(index));
-            Ok((info.name.as_str(), Tensor::stack(column)?))
-        });
-        let outputs = self.model.run(inputs.collect::<Result<_, ModelError>>()?)?;
-        (0..rows.len()).map(|index| self.outputs(&outputs, |tensor| tensor.row(index))).collect()
-    }
-
-    fn run_alone(&self, row: &Row) -> Result<NamedTensors, ModelError> {
-        let names = self.model.signature().inputs.iter().map(|info| info.name.as_str());
-        let outputs = self.model.run(names.zip(row.iter().cloned()).collect())?;
-        self.outputs(&outputs, |tensor| Some(tensor.to_static()))
-    }
-
-    fn outputs(
-        &self,
-        outputs: &Outputs,
-        part: impl Fn(&Tensor<'_>) -> Option<Tensor<'static>>,
-    ) -> Result<NamedTensors, ModelError> {
-        let named = self.model.signature().outputs.iter().map(|info| {
-            let tensor = outputs.tensor(&info.name)?;
-            let too_few = || ModelError::new(format!("output {} is {:?}", info.name, tensor.shape()));
-            Ok((info.name.clone(), part(&tensor).ok_or_else(too_few)?))
-        });
-        Ok(NamedTensors(named.collect::<Result<_, ModelError>>()?))
-    }
-}
-
-impl Pipeline for OnnxPipeline {
-    type Input = OnnxItem;
-    type Features = Row;
-    type Prediction = NamedTensors;
-    type Output = NamedTensors;
-
-    fn validate(&self, item: &OnnxItem) -> Result<(), Rejection> {
-        let inputs = &self.model.signature().inputs;
-        let names = || inputs.iter().map(|info| info.name.as_str()).collect::<Vec<_>>().join(", ");
-        if let Some(info) = inputs.iter().find(|info| !item.0.contains_key(&info.name)) {
-            return Err(Rejection::new(info.name.clone(), "required").value("nothing").limit(names()));
-        }
-        match item.0.keys().find(|key| !inputs.iter().any(|info| info.name == **key)) {
-            Some(key) => Err(Rejection::new(key.clone(), "unknown_field").limit(names())),
-            None => Ok(()),
-        }
-    }
-
-    fn clean(&self, item: OnnxItem, _: &Facts) -> Result<Row, Rejection> {
-        let inputs = self.model.signature().inputs.iter();
-        inputs
-            .map(|info| {
-                let value = item.0.get(&info.name).unwrap_or(&Value::Null);
-                json::read(info, self.item_shape(info), value)
-            })
-            .collect()
-    }
-
-    fn predict_batch(&self, batch: &[Row]) -> Result<Vec<NamedTensors>, ModelError> {
-        // Items whose dynamic sizes differ cannot share a run: nothing here knows how to pad them.
-        let shapes = |index: usize| batch[index].iter().map(Tensor::shape);
-        let mut alike: Vec<Vec<usize>> = Vec::new();
-        for index in 0..batch.len() {
-            match alike.iter_mut().find(|known| shapes(known[0]).eq(shapes(index))) {
-                Some(indices) => indices.push(index),
-                None => alike.push(vec![index]),
-            }
-        }
-        let mut results: Vec<Option<NamedTensors>> = vec![None; batch.len()];
-        for indices in alike {
-            let rows: Vec<&Row> = indices.iter().map(|index| &batch[*index]).collect();
-            for (index, result) in indices.iter().zip(self.run_alike(&rows)?) {
-                results[*index] = Some(result);
-            }
-        }
-        let missing = || ModelError::new("the model answered fewer items than it was given");
-        results.into_iter().map(|result| result.ok_or_else(missing)).collect()
-    }
-
-    fn format(&self, outputs: NamedTensors) -> NamedTensors {
-        outputs
-    }
-
-    fn cost(&self, row: &Row) -> usize {
-        row.iter().map(|tensor| tensor.shape().iter().product::<usize>()).sum()
-    }
-
-    /// Zeros, with every dynamic size at one.
-    fn example(&self) -> Option<OnnxItem> {
-        let inputs = self.model.signature().inputs.iter().map(|info| {
-            let shape = self.item_shape(info).unwrap_or_default();
-            (info.name.clone(), json::zeros(info.element, shape))
-        });
-        Some(OnnxItem(inputs.collect()))
-    }
 }

@@ -4,13 +4,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use actix_web::Error;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
-use actix_web::{Error, ResponseError};
 use ml_core::{LookupCounts, Stage, Timings};
 
 use crate::ApiError;
@@ -38,7 +38,8 @@ pub(crate) async fn account(
     let counts = request.method() == actix_web::http::Method::POST;
     let mut response = if counts && guard.requests_at_work() > state.limits.concurrent_requests_max {
         let refusal = ApiError::TooManyRequests { limit_requests: state.limits.concurrent_requests_max };
-        request.into_response(refusal.error_response())
+        let response = routes::refuse(request.path(), refusal);
+        request.into_response(response)
     } else {
         next.call(request).await?.map_into_boxed_body()
     };

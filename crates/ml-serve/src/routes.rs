@@ -3,13 +3,15 @@
 mod batch;
 mod models;
 mod ndjson;
+mod oip;
 mod operations;
 mod predict;
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
+use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, Route, guard};
 
 use crate::ApiError;
+use crate::oip::Refusal;
 
 /// Every path with the methods that it takes and what it is for; `GET /` answers this table.
 pub(crate) const ROUTES: [(&str, &str, &str); 9] = [
@@ -24,16 +26,37 @@ pub(crate) const ROUTES: [(&str, &str, &str); 9] = [
     ("GET", "/version", "name and version"),
 ];
 
+/// Every path of every protocol.
+fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    ROUTES.into_iter().chain(oip::ROUTES)
+}
+
 /// Returns the pattern that a path belongs to, for logs and metrics; `unmatched` where there is none.
 pub(crate) fn pattern(path: &str) -> &'static str {
-    let matches = |pattern: &str| match pattern.split_once("{model}") {
-        None => path == pattern,
-        Some((before, after)) => path
-            .strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after))
-            .is_some_and(|model| !model.is_empty() && !model.contains('/')),
+    let path = path.strip_suffix('/').filter(|path| *path == "/v2").unwrap_or(path);
+    let is_part = |pattern: &str, part: &str| match pattern.starts_with('{') {
+        true => !part.is_empty(),
+        false => pattern == part,
     };
-    ROUTES.into_iter().find(|(_, pattern, _)| matches(pattern)).map_or("unmatched", |(_, pattern, _)| pattern)
+    let matches = |pattern: &str| {
+        let (mut parts, mut patterns) = (path.split('/'), pattern.split('/'));
+        loop {
+            match (patterns.next(), parts.next()) {
+                (None, None) => return true,
+                (Some(pattern), Some(part)) if is_part(pattern, part) => {}
+                _ => return false,
+            }
+        }
+    };
+    all().find(|(_, pattern, _)| matches(pattern)).map_or("unmatched", |(_, pattern, _)| pattern)
+}
+
+/// Refuses a request in the form of the protocol that its path belongs to.
+pub(crate) fn refuse(path: &str, refusal: ApiError) -> HttpResponse {
+    match path.strip_prefix("/v2") {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Refusal(refusal).error_response(),
+        _ => refusal.error_response(),
+    }
 }
 
 /// Puts the routes into an application.
@@ -50,6 +73,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(resource("/health/ready", "GET, HEAD").route(read().to(operations::ready)))
         .service(resource("/metrics", "GET, HEAD").route(read().to(operations::metrics)))
         .service(resource("/version", "GET, HEAD").route(read().to(operations::version)))
+        .configure(oip::configure)
         .default_service(web::to(not_found));
 }
 
@@ -86,6 +110,12 @@ mod tests {
             ("/models/a/b/predict", "unmatched"),
             ("/health", "unmatched"),
             ("", "unmatched"),
+            ("/v2", "/v2"),
+            ("/v2/", "/v2"),
+            ("/v2/models/stats", "/v2/models/stats"),
+            ("/v2/models/iris/infer", "/v2/models/{model}/infer"),
+            ("/v2/models/iris/versions/1/infer", "/v2/models/{model}/versions/{version}/infer"),
+            ("/v2/models/iris/infer/", "unmatched"),
         ] {
             assert_eq!(pattern(path), expected, "{path}");
         }

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::ApiError;
+use crate::onnx::TensorModel;
 
 /// The result of one item.
 pub(crate) type ItemResult = Result<Box<RawValue>, ApiError>;
@@ -24,7 +25,7 @@ pub(crate) struct Reply {
 /// One item of a call: its JSON text, or why it has none.
 pub(crate) type Item<'a> = Result<&'a str, ApiError>;
 
-type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+pub(crate) type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// What a model says about itself.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -53,6 +54,11 @@ pub(crate) trait Served: Send + Sync {
 
     /// Takes no new work; what was accepted is still answered.
     fn close(&self);
+
+    /// Returns the model as one of raw tensors, where it is one.
+    fn tensors(&self) -> Option<&TensorModel> {
+        None
+    }
 }
 
 /// An inference that succeeded this recently proves that the model works.
@@ -69,29 +75,69 @@ impl<P: Pipeline> TypedModel<P> {
     pub fn new(engine: Engine<P>) -> Self {
         Self { engine }
     }
+}
 
-    fn succeeded_within(&self, time: Duration) -> bool {
-        self.engine.last_success().is_some_and(|last| last.elapsed() < time)
+/// Makes a model answer its example, unless it has just answered something.
+pub(crate) async fn check_by_example<P: Pipeline>(
+    engine: &Engine<P>,
+    options: CallOptions,
+) -> Result<(), ApiError> {
+    let not_ready = |reason: String| ApiError::NotReady { reason };
+    let succeeded_within = |time: Duration| engine.last_success().is_some_and(|last| last.elapsed() < time);
+    if !engine.is_running() {
+        return Err(not_ready("a runner thread has ended".to_owned()));
+    }
+    if succeeded_within(FRESH) {
+        return Ok(());
+    }
+    let Some(example) = engine.pipeline().example() else { return Ok(()) };
+    // A remembered answer would prove nothing.
+    let options = CallOptions { fresh: true, ..options };
+    let answer = engine.call(vec![example], options).await;
+    match answer.results.into_iter().next() {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(ml_core::Error::Overloaded { .. })) if succeeded_within(FRESH_WHEN_FULL) => Ok(()),
+        Some(Err(error)) => Err(not_ready(error.to_string())),
+        None => Err(not_ready("the engine gave no result".to_owned())),
+    }
+}
+
+/// The items of a call that can be read, and the places of those that cannot.
+///
+/// Items that cannot be read never reach the engine; their errors keep their places.
+pub(crate) struct Extracted<T> {
+    inputs: Vec<T>,
+    places: Vec<Option<ApiError>>,
+}
+
+impl<T> Extracted<T> {
+    pub fn of(items: Vec<Item<'_>>, read: impl Fn(&str) -> Result<T, ApiError>) -> Self {
+        let mut inputs = Vec::with_capacity(items.len());
+        let places = items.into_iter().map(|item| match item.and_then(&read) {
+            Ok(input) => {
+                inputs.push(input);
+                None
+            }
+            Err(error) => Some(error),
+        });
+        let places = places.collect();
+        Self { inputs, places }
     }
 
-    async fn check_by_example(&self, options: CallOptions) -> Result<(), ApiError> {
-        let not_ready = |reason: String| ApiError::NotReady { reason };
-        if !self.engine.is_running() {
-            return Err(not_ready("a runner thread has ended".to_owned()));
-        }
-        if self.succeeded_within(FRESH) {
-            return Ok(());
-        }
-        let Some(example) = self.engine.pipeline().example() else { return Ok(()) };
-        // A remembered answer would prove nothing.
-        let options = CallOptions { fresh: true, ..options };
-        let answer = self.engine.call(vec![example], options).await;
-        match answer.results.into_iter().next() {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(ml_core::Error::Overloaded { .. })) if self.succeeded_within(FRESH_WHEN_FULL) => Ok(()),
-            Some(Err(error)) => Err(not_ready(error.to_string())),
-            None => Err(not_ready("the engine gave no result".to_owned())),
-        }
+    /// Takes the inputs for the engine.
+    pub fn take(&mut self) -> Vec<T> {
+        std::mem::take(&mut self.inputs)
+    }
+
+    /// Puts the engine's results among the errors.
+    pub fn placed(self, answered: impl IntoIterator<Item = ItemResult>) -> Vec<ItemResult> {
+        let mut answered = answered.into_iter();
+        let missing = || Err(ApiError::Engine(ml_core::Error::ShuttingDown));
+        let result = |place: Option<ApiError>| match place {
+            Some(error) => Err(error),
+            None => answered.next().unwrap_or_else(missing),
+        };
+        self.places.into_iter().map(result).collect()
     }
 }
 
@@ -103,32 +149,15 @@ where
 {
     fn call<'a>(&'a self, items: Vec<Item<'a>>, options: CallOptions) -> Local<'a, Reply> {
         Box::pin(async move {
-            // Items that cannot be read never reach the engine; their errors keep their places.
-            let mut inputs = Vec::with_capacity(items.len());
-            let mut places: Vec<Option<ApiError>> = Vec::with_capacity(items.len());
-            for item in items {
-                match item.and_then(extract::<P::Input>) {
-                    Ok(input) => {
-                        inputs.push(input);
-                        places.push(None);
-                    }
-                    Err(error) => places.push(Some(error)),
-                }
-            }
-            let answer = self.engine.call(inputs, options).await;
-            let mut answered =
-                answer.results.into_iter().map(|result| respond(result.map_err(ApiError::Engine)));
-            let missing = || Err(ApiError::Engine(ml_core::Error::ShuttingDown));
-            let result = |place: Option<ApiError>| match place {
-                Some(error) => Err(error),
-                None => answered.next().unwrap_or_else(missing),
-            };
-            Reply { results: places.into_iter().map(result).collect(), timings: answer.timings }
+            let mut extracted = Extracted::of(items, extract::<P::Input>);
+            let answer = self.engine.call(extracted.take(), options).await;
+            let written = answer.results.into_iter().map(|result| respond(result.map_err(ApiError::Engine)));
+            Reply { results: extracted.placed(written), timings: answer.timings }
         })
     }
 
     fn check<'a>(&'a self, options: CallOptions) -> Local<'a, Result<(), ApiError>> {
-        Box::pin(self.check_by_example(options))
+        Box::pin(check_by_example(&self.engine, options))
     }
 
     fn close(&self) {
@@ -137,7 +166,7 @@ where
 }
 
 /// Reads one item. A second, slower pass names the field at fault, which a good item never pays for.
-fn extract<T: DeserializeOwned>(json: &str) -> Result<T, ApiError> {
+pub(crate) fn extract<T: DeserializeOwned>(json: &str) -> Result<T, ApiError> {
     serde_json::from_str(json).map_err(|error| {
         if !error.is_data() {
             return ApiError::MalformedJson { reason: error.to_string() };

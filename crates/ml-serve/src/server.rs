@@ -23,9 +23,10 @@ use serde::de::DeserializeOwned;
 use crate::config::{self, Config, ConfigError, Invocation};
 use crate::memory;
 use crate::metrics::HttpMetrics;
-use crate::onnx::{self, OnnxPipeline};
+use crate::onnx::{self, OnnxPipeline, TensorModel};
 use crate::served::{ModelInfo, TypedModel, within};
 use crate::state::{self, Limits, State};
+use crate::tensors::Tensors;
 use crate::{ApiError, logs, request, routes, served, shutdown};
 
 /// The time that the first prediction of a model may take.
@@ -217,6 +218,33 @@ impl Server {
             self.wrong.get_or_insert(ServeError::Name { name, reason });
             return self;
         }
+        let served =
+            Arc::new(TypedModel::new(engine(self.builder(name, pipeline, served::written_bytes)).start()));
+        self.models.insert(name.to_owned(), state::Model { served, info: Arc::new(info) });
+        self
+    }
+
+    /// Serves a model's raw tensors.
+    fn tensors(mut self, name: &str, pipeline: OnnxPipeline) -> Self {
+        if let Err(reason) = self.check_name(name) {
+            let name = name.to_owned();
+            self.wrong.get_or_insert(ServeError::Name { name, reason });
+            return self;
+        }
+        let engine = self.builder(name, pipeline, Tensors::bytes).start();
+        let served = TensorModel::new(engine, self.config.cache_bytes_max > 0);
+        let info = Arc::new(served.info());
+        self.models.insert(name.to_owned(), state::Model { served: Arc::new(served), info });
+        self
+    }
+
+    /// Sets an engine up as the configuration says; `output_bytes` tells the cache what an output occupies.
+    fn builder<P: Pipeline>(
+        &self,
+        name: &str,
+        pipeline: P,
+        output_bytes: impl Fn(&P::Output) -> usize + Send + Sync + 'static,
+    ) -> EngineBuilder<P> {
         let mut builder = ml_core::Engine::builder(pipeline)
             .threads(self.threads)
             .batch_items_max(self.config.batch_items_max)
@@ -226,14 +254,12 @@ impl Server {
             .metrics(&self.metrics, name);
         if self.config.cache_bytes_max > 0 {
             let (bytes_max, time_to_live) = (self.config.cache_bytes_max, self.config.cache_time_to_live);
-            builder = builder.cache(CacheOptions { bytes_max, time_to_live }, served::written_bytes);
+            builder = builder.cache(CacheOptions { bytes_max, time_to_live }, output_bytes);
         }
-        if let Some(pool) = &self.preprocess {
-            builder = builder.preprocess_pool(Arc::clone(pool));
+        match &self.preprocess {
+            Some(pool) => builder.preprocess_pool(Arc::clone(pool)),
+            None => builder,
         }
-        let served = Arc::new(TypedModel::new(engine(builder).start()));
-        self.models.insert(name.to_owned(), state::Model { served, info: Arc::new(info) });
-        self
     }
 
     fn check_name(&self, name: &str) -> Result<(), &'static str> {
@@ -257,9 +283,8 @@ impl Server {
         for entry in self.config.models.clone() {
             let file = onnx::model_file(&entry.path)?;
             let name = entry.name.unwrap_or_else(|| onnx::model_name(&entry.path));
-            let pipeline = OnnxPipeline::new(Model::load(file, &options)?);
-            let info = pipeline.info();
-            self = self.pipeline_with(&name, info, pipeline, |engine| engine);
+            let pipeline = OnnxPipeline::new(Model::load(file, &options)?, self.config.batch_items_max);
+            self = self.tensors(&name, pipeline);
         }
         Ok(self)
     }

@@ -129,7 +129,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "body_bytes_max",
         help: "largest request body",
         kind: Kind::Bytes {
-            default: 32 * MIB,
+            default: 64 * MIB,
             range: KIB..=GIB,
             set: |config, bytes| config.body_bytes_max = bytes,
         },

@@ -4,42 +4,35 @@ use std::fmt::Display;
 
 use half::{bf16, f16};
 use ml_core::{Dimension, Element, ElementType, Rejection, Tensor, TensorInfo};
-use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn};
-use serde::ser::{SerializeMap, SerializeSeq};
+use ndarray::{ArrayViewD, Axis};
+use serde::ser::{Error as _, SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-/// Runs `$body` with `$array` bound to the array of a tensor, whatever its type.
-macro_rules! with_array {
-    ($tensor:expr, $array:ident => $body:expr) => {
-        match $tensor {
-            Tensor::F32($array) => $body,
-            Tensor::F16($array) => $body,
-            Tensor::BF16($array) => $body,
-            Tensor::F64($array) => $body,
-            Tensor::I8($array) => $body,
-            Tensor::I16($array) => $body,
-            Tensor::I32($array) => $body,
-            Tensor::I64($array) => $body,
-            Tensor::U8($array) => $body,
-            Tensor::U16($array) => $body,
-            Tensor::U32($array) => $body,
-            Tensor::U64($array) => $body,
-            Tensor::Bool($array) => $body,
-            Tensor::String($array) => $body,
-        }
-    };
+use super::OnnxPipeline;
+use super::pipeline::first_row;
+use crate::ApiError;
+use crate::served;
+use crate::tensors::{RawTensor, Tensors, as_bytes, with_numbers};
+
+/// The outputs of one item as a caller of JSON gets them: by name, without the batch.
+pub(super) struct NamedTensors<'a> {
+    pub pipeline: &'a OnnxPipeline,
+    pub outputs: &'a Tensors,
 }
 
-/// The outputs of one item, by name.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct NamedTensors(pub Vec<(String, Tensor<'static>)>);
-
-impl Serialize for NamedTensors {
+impl Serialize for NamedTensors<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, tensor) in &self.0 {
-            with_array!(tensor, array => map.serialize_entry(name, &Nested(array.view()))?);
+        let infos = &self.pipeline.signature().outputs;
+        let mut map = serializer.serialize_map(Some(infos.len()))?;
+        for (info, tensor) in infos.iter().zip(&*self.outputs.0) {
+            let tensor = tensor.view().map_err(S::Error::custom)?;
+            let row = first_row(&tensor, self.pipeline.batched());
+            with_numbers!(row, array => map.serialize_entry(&info.name, &Nested(array.view()))?, else {
+                if let Tensor::String(array) = first_row(&tensor, self.pipeline.batched()) {
+                    map.serialize_entry(&info.name, &Nested(array.view()))?;
+                }
+            });
         }
         map.end()
     }
@@ -99,39 +92,70 @@ json_elements! {
     u32, "a whole number from 0 that fits 32 bits", |v| v.as_u64()?.try_into().ok(), |n: &u32| *n;
     u64, "a whole number from 0 that fits 64 bits", Value::as_u64, |n: &u64| *n;
     bool, "true or false", Value::as_bool, |b: &bool| *b;
-    // ONNX Runtime's texts end at a zero.
-    String, "a text without U+0000", |v| v.as_str().filter(|s| !s.contains('\0')).map(str::to_owned), |s: &String| s.clone();
 }
 
-/// Reads an item's tensor for an input of the model.
-pub(super) fn read(
-    info: &TensorInfo,
-    shape: Option<&[Dimension]>,
-    value: &Value,
-) -> Result<Tensor<'static>, Rejection> {
-    match info.element {
-        ElementType::F32 => read_as::<f32>(&info.name, shape, value).map(Tensor::from),
-        ElementType::F16 => read_as::<f16>(&info.name, shape, value).map(Tensor::from),
-        ElementType::BF16 => read_as::<bf16>(&info.name, shape, value).map(Tensor::from),
-        ElementType::F64 => read_as::<f64>(&info.name, shape, value).map(Tensor::from),
-        ElementType::I8 => read_as::<i8>(&info.name, shape, value).map(Tensor::from),
-        ElementType::I16 => read_as::<i16>(&info.name, shape, value).map(Tensor::from),
-        ElementType::I32 => read_as::<i32>(&info.name, shape, value).map(Tensor::from),
-        ElementType::I64 => read_as::<i64>(&info.name, shape, value).map(Tensor::from),
-        ElementType::U8 => read_as::<u8>(&info.name, shape, value).map(Tensor::from),
-        ElementType::U16 => read_as::<u16>(&info.name, shape, value).map(Tensor::from),
-        ElementType::U32 => read_as::<u32>(&info.name, shape, value).map(Tensor::from),
-        ElementType::U64 => read_as::<u64>(&info.name, shape, value).map(Tensor::from),
-        ElementType::Bool => read_as::<bool>(&info.name, shape, value).map(Tensor::from),
-        ElementType::String => read_as::<String>(&info.name, shape, value).map(Tensor::from),
+/// A text; one that is not UTF-8 cannot be written as JSON, and is an error rather than another text.
+impl JsonElement for Vec<u8> {
+    const WANTED: &'static str = "a text";
+
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().map(|text| text.as_bytes().to_vec())
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        std::str::from_utf8(self).map_err(|_| S::Error::custom("a text is not UTF-8"))?.serialize(serializer)
     }
 }
+
+/// Reads one item: an object with a tensor for each input, without the batch.
+///
+/// # Errors
+/// Says which field is missing, unknown or of the wrong form.
+pub(super) fn read_item(pipeline: &OnnxPipeline, item: &str) -> Result<Tensors, ApiError> {
+    let item: Map<String, Value> = served::extract(item)?;
+    let inputs = &pipeline.signature().inputs;
+    let reject = |rejection| ApiError::Engine(ml_core::Error::Rejected(rejection));
+    let names = || inputs.iter().map(|info| info.name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(info) = inputs.iter().find(|info| !item.contains_key(&info.name)) {
+        return Err(reject(Rejection::new(info.name.clone(), "required").value("nothing").limit(names())));
+    }
+    if let Some(key) = item.keys().find(|key| !inputs.iter().any(|info| info.name == **key)) {
+        return Err(reject(Rejection::new(key.clone(), "unknown_field").limit(names())));
+    }
+    let tensors =
+        inputs.iter().map(|info| read(info, pipeline, item.get(&info.name).unwrap_or(&Value::Null)));
+    Ok(Tensors(tensors.collect::<Result<_, _>>().map_err(reject)?))
+}
+
+fn read(info: &TensorInfo, pipeline: &OnnxPipeline, value: &Value) -> Result<RawTensor, Rejection> {
+    let shape = pipeline.row_shape(info);
+    macro_rules! numbers {
+        ($($element:ident $rust:ty),*) => {
+            match info.element {
+                $(ElementType::$element => read_as::<$rust>(&info.name, shape, value)
+                    .map(|(sizes, numbers)| RawTensor::numbers(info.element, sizes, as_bytes(numbers))),)*
+                ElementType::String => read_as::<Vec<u8>>(&info.name, shape, value)
+                    .map(|(sizes, texts)| RawTensor::texts(sizes, texts)),
+            }
+        };
+    }
+    let mut tensor = numbers! {
+        F32 f32, F16 f16, BF16 bf16, F64 f64, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64, Bool bool
+    }?;
+    if pipeline.batched() {
+        tensor.shape.insert(0, 1);
+    }
+    Ok(tensor)
+}
+
+/// The sizes and the elements of a tensor.
+type Read<T> = (Vec<usize>, Vec<T>);
 
 fn read_as<T: JsonElement>(
     name: &str,
     wanted: Option<&[Dimension]>,
     value: &Value,
-) -> Result<ArrayD<T>, Rejection> {
+) -> Result<Read<T>, Rejection> {
     let (mut sizes, mut elements) = (Vec::new(), Vec::new());
     flatten(value, &mut Place { name, indices: Vec::new() }, &mut sizes, &mut elements)?;
     let fits = wanted.is_none_or(|wanted| {
@@ -147,10 +171,12 @@ fn read_as<T: JsonElement>(
             .value(format!("{sizes:?}"))
             .limit(format!("[{}]", wanted.join(", "))));
     }
-    let ragged = |error: ndarray::ShapeError| {
-        Rejection::new(name.to_owned(), "shape").value(error).limit("rows of one length")
-    };
-    ArrayD::from_shape_vec(IxDyn(&sizes), elements).map_err(ragged)
+    if sizes.iter().product::<usize>() != elements.len() {
+        return Err(Rejection::new(name.to_owned(), "shape")
+            .value(format!("{sizes:?}"))
+            .limit("rows of one length"));
+    }
+    Ok((sizes, elements))
 }
 
 /// Walks nested arrays, at most as deep as the JSON parser lets them be.
@@ -194,8 +220,14 @@ impl Place<'_> {
     }
 }
 
-/// Returns a tensor of zeros as JSON, with every dynamic size at one.
-pub(super) fn zeros(element: ElementType, shape: &[Dimension]) -> Value {
+/// Returns an item of zeros, with every dynamic size at one.
+pub(super) fn example(pipeline: &OnnxPipeline) -> Value {
+    let inputs = pipeline.signature().inputs.iter();
+    let zeros = |info: &TensorInfo| zeros(info.element, pipeline.row_shape(info).unwrap_or_default());
+    Value::Object(inputs.map(|info| (info.name.clone(), zeros(info))).collect())
+}
+
+fn zeros(element: ElementType, shape: &[Dimension]) -> Value {
     let zero = match element {
         ElementType::Bool => json!(false),
         ElementType::String => json!(""),
@@ -222,7 +254,7 @@ mod tests {
     fn nested_arrays_become_a_tensor_of_the_inputs_type() {
         let shape = [dynamic(), Dimension::Fixed(2)];
         let read = read_as::<i64>("ids", Some(&shape), &json!([[1, 2], [3, 4], [5, 6]]));
-        assert_eq!(read, Ok(array![[1, 2], [3, 4], [5, 6]].into_dyn()));
+        assert_eq!(read, Ok((vec![3, 2], vec![1, 2, 3, 4, 5, 6])));
     }
 
     #[test]
@@ -258,25 +290,21 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_no_runtime_takes_is_refused_before_the_model() {
-        let pair = [Dimension::Fixed(2)];
-        let taken = read_as::<String>("x", Some(&pair), &json!(["", "ünï ✓"]));
-        assert_eq!(taken, Ok(array![String::new(), "ünï ✓".to_owned()].into_dyn()));
-        let refused = read_as::<String>("x", Some(&pair), &json!(["a", "b\u{0}c"]));
-        assert_eq!(
-            refused.expect_err("a zero").to_string(),
-            "x[1] breaks the rule type: got \"b\\u0000c\", allowed is a text without U+0000"
-        );
+    fn texts_are_taken_byte_for_byte() {
+        let read = read_as::<Vec<u8>>("x", Some(&[Dimension::Fixed(3)]), &json!(["", "ünï ✓", "b\u{0}c"]));
+        let texts = ["", "ünï ✓", "b\0c"].map(|text| text.as_bytes().to_vec());
+        assert_eq!(read, Ok((vec![3], texts.to_vec())));
     }
 
     #[test]
-    fn tensors_are_written_as_nested_arrays() {
-        let outputs = NamedTensors(vec![
-            ("p".to_owned(), array![[0.1_f32, 0.25], [f32::NAN, 1.0]].into()),
-            ("label".to_owned(), ndarray::arr0("setosa".to_owned()).into()),
-            ("flags".to_owned(), array![true, false].into()),
-        ]);
-        let written = serde_json::to_string(&outputs).expect("plain data");
-        assert_eq!(written, r#"{"p":[[0.1,0.25],[null,1.0]],"label":"setosa","flags":[true,false]}"#);
+    fn arrays_are_written_nested() {
+        let write = |array: ArrayViewD<'_, f32>| serde_json::to_string(&Nested(array));
+        let numbers = array![[0.1_f32, 0.25], [f32::NAN, 1.0]].into_dyn();
+        assert_eq!(write(numbers.view()).expect("plain data"), "[[0.1,0.25],[null,1.0]]");
+        assert_eq!(write(ndarray::arr0(7.0).into_dyn().view()).expect("plain data"), "7.0");
+        let texts = array![b"setosa".to_vec()].into_dyn();
+        assert_eq!(serde_json::to_string(&Nested(texts.view())).expect("UTF-8"), r#"["setosa"]"#);
+        let broken = array![vec![255_u8]].into_dyn();
+        assert!(serde_json::to_string(&Nested(broken.view())).is_err(), "it is not UTF-8");
     }
 }

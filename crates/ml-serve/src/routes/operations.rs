@@ -1,23 +1,16 @@
 //! What operators ask: is it alive, is it ready, how busy is it, which version, which routes.
 
-use std::time::Duration;
-
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use ml_core::WhenFull;
 use serde_json::json;
 
-use super::ROUTES;
+use super::all;
 use crate::ApiError;
-use crate::served::within;
+use crate::oip::models;
 use crate::state::State;
 
-/// The longest that a readiness check may take: probes of common orchestrators give up soon after.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-
 pub(super) async fn index() -> HttpResponse {
-    let routes: Vec<_> = ROUTES
-        .iter()
+    let routes: Vec<_> = all()
         .map(|(method, path, purpose)| json!({"method": method, "path": path, "purpose": purpose}))
         .collect();
     HttpResponse::Ok()
@@ -34,19 +27,7 @@ pub(super) async fn live() -> HttpResponse {
 
 /// Answers 200 when every model has just made a real prediction.
 pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, ApiError> {
-    if state.is_draining() {
-        return Err(ApiError::NotReady { reason: "the server is shutting down".to_owned() });
-    }
-    for (name, model) in &state.models {
-        let checked = model.served.check(within(CHECK_TIMEOUT, WhenFull::Refuse));
-        let checked = actix_web::rt::time::timeout(CHECK_TIMEOUT, checked).await;
-        let reason = match checked {
-            Ok(Ok(())) => continue,
-            Ok(Err(error)) => format!("{name}: {error}"),
-            Err(_) => format!("{name}: no answer within {} ms", CHECK_TIMEOUT.as_millis()),
-        };
-        return Err(ApiError::NotReady { reason });
-    }
+    models::all_ready(&state).await?;
     Ok(HttpResponse::Ok().json(json!({"ready": true})))
 }
 

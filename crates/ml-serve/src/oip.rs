@@ -1,0 +1,37 @@
+//! The Open Inference Protocol, version 2, as Triton speaks it: tensors by name, in JSON or as they lie in memory.
+//!
+//! What is said here is the protocol, whatever carries it; `routes/oip.rs` carries it over HTTP. Texts of refusals are
+//! Triton's, because its clients look for them.
+
+pub(crate) mod binary;
+pub(crate) mod classify;
+pub(crate) mod config;
+pub(crate) mod datatype;
+pub(crate) mod describe;
+pub(crate) mod inputs;
+pub(crate) mod json;
+pub(crate) mod models;
+pub(crate) mod outputs;
+pub(crate) mod parameters;
+pub(crate) mod refusal;
+pub(crate) mod request;
+pub(crate) mod statistics;
+
+pub(crate) use self::refusal::Refusal;
+
+/// The version of every model: a folder or file has one.
+pub(crate) const VERSION: &str = "1";
+
+/// The extensions that are served, as server metadata names them.
+pub(crate) const EXTENSIONS: [&str; 6] = [
+    "classification",
+    "schedule_policy",
+    "model_configuration",
+    "binary_tensor_data",
+    "parameters",
+    "statistics",
+];
+
+/// Why an input or output in shared memory is refused.
+pub(crate) const NO_SHARED_MEMORY: &str =
+    "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.";

@@ -1,0 +1,214 @@
+//! The outputs of a model as an answer: those that were asked for, in that order, as JSON or as bytes after it.
+
+use bytes::Bytes;
+use ml_core::Tensor;
+
+use super::inputs::Contract;
+use super::request::{InferRequest, WantedOutput};
+use super::{Refusal, VERSION, binary, classify, datatype};
+use crate::tensors::{RawTensor, Tensors};
+
+/// One output of an answer.
+#[derive(Debug)]
+pub(crate) struct Answered<'a> {
+    pub name: &'a str,
+    pub tensor: RawTensor,
+    pub binary: bool,
+}
+
+/// Which outputs a request wants, by their places among the model's.
+#[derive(Debug)]
+pub(crate) struct Wanted(Vec<(usize, WantedOutput)>);
+
+impl Wanted {
+    /// Checks what is asked for, before the model runs.
+    ///
+    /// # Errors
+    /// An output that the model does not have, or that is named twice.
+    pub fn read(contract: Contract<'_>, request: &InferRequest) -> Result<Self, Refusal> {
+        let infos = &contract.pipeline.signature().outputs;
+        if request.outputs.is_empty() {
+            let all =
+                infos.iter().map(|info| WantedOutput { name: info.name.clone(), ..WantedOutput::default() });
+            return Ok(Self(all.enumerate().collect()));
+        }
+        let mut wanted: Vec<(usize, WantedOutput)> = Vec::with_capacity(request.outputs.len());
+        for output in &request.outputs {
+            let (name, model) = (&output.name, contract.name);
+            let Some(place) = infos.iter().position(|info| info.name == *name) else {
+                return Err(Refusal::invalid(format!(
+                    "unexpected inference output '{name}' for model '{model}'"
+                )));
+            };
+            if wanted.iter().any(|(known, _)| *known == place) {
+                return Err(Refusal::invalid(format!("output '{name}' already exists in request")));
+            }
+            wanted.push((place, output.clone()));
+        }
+        Ok(Self(wanted))
+    }
+
+    /// Picks the outputs, and makes classes of those that are wanted so.
+    ///
+    /// # Errors
+    /// When an output has no classes.
+    pub fn pick<'a>(
+        self,
+        contract: Contract<'a>,
+        binary_by_default: bool,
+        outputs: &Tensors,
+    ) -> Result<Vec<Answered<'a>>, Refusal> {
+        let infos = &contract.pipeline.signature().outputs;
+        let picked = self.0.into_iter().filter_map(|(place, wanted)| {
+            let (info, tensor) = (infos.get(place)?, outputs.0.get(place)?);
+            let tensor = match wanted.classes {
+                Some(classes) => classify::classes(contract, tensor, classes),
+                None => Ok(tensor.clone()),
+            };
+            let binary = wanted.binary.unwrap_or(binary_by_default);
+            Some(tensor.map(|tensor| Answered { name: &info.name, tensor, binary }))
+        });
+        picked.collect()
+    }
+}
+
+/// An answer in parts: its JSON, and the bytes that follow it.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub json: Vec<u8>,
+    pub tensors: Vec<Bytes>,
+    /// Whether any output is binary, also one without bytes.
+    pub binary: bool,
+}
+
+/// Writes an answer.
+///
+/// # Errors
+/// When an output cannot be said in JSON: half precision, or a text that is not UTF-8.
+pub(crate) fn write(model: &str, id: &str, outputs: &[Answered<'_>]) -> Result<Written, Refusal> {
+    let elements: usize =
+        outputs.iter().filter(|output| !output.binary).map(|output| output.tensor.bytes()).sum();
+    let mut json = Vec::with_capacity(256 + 3 * elements);
+    let mut tensors = Vec::new();
+    json.push(b'{');
+    if !id.is_empty() {
+        json.extend_from_slice(b"\"id\":");
+        text(&mut json, id);
+        json.push(b',');
+    }
+    json.extend_from_slice(b"\"model_name\":");
+    text(&mut json, model);
+    json.extend_from_slice(b",\"model_version\":");
+    text(&mut json, VERSION);
+    json.extend_from_slice(b",\"outputs\":[");
+    for (index, output) in outputs.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        write_output(&mut json, &mut tensors, output)?;
+    }
+    json.extend_from_slice(b"]}");
+    Ok(Written { json, tensors, binary: outputs.iter().any(|output| output.binary) })
+}
+
+fn write_output(json: &mut Vec<u8>, tensors: &mut Vec<Bytes>, output: &Answered<'_>) -> Result<(), Refusal> {
+    let tensor = &output.tensor;
+    json.extend_from_slice(b"{\"name\":");
+    text(json, output.name);
+    json.extend_from_slice(b",\"datatype\":\"");
+    json.extend_from_slice(datatype::name(tensor.element).as_bytes());
+    json.extend_from_slice(b"\",\"shape\":");
+    list(json, &tensor.shape, |json, size| whole(json, *size));
+    if output.binary {
+        let bytes = binary::wire_bytes(tensor);
+        json.extend_from_slice(b",\"parameters\":{\"binary_data_size\":");
+        whole(json, bytes.len());
+        json.push(b'}');
+        tensors.push(bytes);
+    } else {
+        json.extend_from_slice(b",\"data\":");
+        data(json, output)?;
+    }
+    json.push(b'}');
+    Ok(())
+}
+
+/// Writes the elements, all in one array.
+fn data(json: &mut Vec<u8>, output: &Answered<'_>) -> Result<(), Refusal> {
+    let (name, element) = (output.name, output.tensor.element);
+    let tensor = output.tensor.view().map_err(|error| unwritable(error.reason))?;
+    macro_rules! write {
+        ($array:ident, $write:expr) => {
+            // Raw tensors lie in memory in the order of their indices.
+            list(json, $array.as_slice().unwrap_or_default(), $write)
+        };
+    }
+    match &tensor {
+        Tensor::F32(array) => write!(array, |json, n| float(json, n.is_finite(), f64::from(*n), n)),
+        Tensor::F64(array) => write!(array, |json, n| float(json, n.is_finite(), *n, n)),
+        Tensor::I8(array) => write!(array, |json, n| whole(json, *n)),
+        Tensor::I16(array) => write!(array, |json, n| whole(json, *n)),
+        Tensor::I32(array) => write!(array, |json, n| whole(json, *n)),
+        Tensor::I64(array) => write!(array, |json, n| whole(json, *n)),
+        Tensor::U8(array) => write!(array, |json, n| whole(json, *n)),
+        Tensor::U16(array) => write!(array, |json, n| whole(json, *n)),
+        Tensor::U32(array) => write!(array, |json, n| whole(json, *n)),
+        Tensor::U64(array) => write!(array, |json, n| whole(json, *n)),
+        Tensor::Bool(array) => {
+            write!(array, |json, flag| json.extend_from_slice(if *flag { b"true" } else { b"false" }));
+        }
+        Tensor::String(array) => {
+            let texts: Option<Vec<&str>> = array.iter().map(|text| std::str::from_utf8(text).ok()).collect();
+            let texts = texts.ok_or_else(|| {
+                unwritable(format!(
+                    "output '{name}' has a BYTES element that is not UTF-8, which JSON cannot carry; ask for binary data"
+                ))
+            })?;
+            list(json, &texts, |json, element| text(json, element));
+        }
+        Tensor::F16(_) | Tensor::BF16(_) => {
+            return Err(Refusal::invalid(format!(
+                "sending {} data via JSON is not supported. Please use the binary data format for output {name}",
+                datatype::name(element)
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn unwritable(reason: String) -> Refusal {
+    Refusal(crate::ApiError::Unwritable { reason })
+}
+
+fn list<T>(json: &mut Vec<u8>, elements: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+    json.push(b'[');
+    for (index, element) in elements.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        write(json, element);
+    }
+    json.push(b']');
+}
+
+fn whole(json: &mut Vec<u8>, number: impl itoa::Integer) {
+    json.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Writes the shortest text that is read as this number again. What JSON has no number for is written as Triton and Python
+/// write it, and read it.
+fn float(json: &mut Vec<u8>, finite: bool, value: f64, number: &impl serde::Serialize) {
+    if finite {
+        // A number can always be written to memory.
+        drop(serde_json::to_writer(&mut *json, number));
+    } else if value.is_nan() {
+        json.extend_from_slice(b"NaN");
+    } else {
+        json.extend_from_slice(if value > 0.0 { b"Infinity" } else { b"-Infinity" });
+    }
+}
+
+fn text(json: &mut Vec<u8>, text: &str) {
+    // A text can always be written to memory.
+    drop(serde_json::to_writer(&mut *json, text));
+}

@@ -1,0 +1,169 @@
+//! A model of raw tensors behind an engine: what every protocol of tensors calls.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use ml_core::{CallOptions, Engine, Stage, TensorInfo, Timings};
+use serde_json::json;
+use serde_json::value::to_raw_value;
+
+use super::json::{self, NamedTensors};
+use super::{OnnxPipeline, Span};
+use crate::ApiError;
+use crate::served::{Extracted, Item, ItemResult, Local, ModelInfo, Reply, Served, check_by_example};
+use crate::tensors::{Tensors, joined};
+
+/// An item with more bytes is not compared with those in flight: to hash it takes longer than most models' share of it.
+const SHARED_BYTES_MAX: usize = 64 << 10;
+
+/// What the calls of a model took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CallStatistics {
+    pub last: Option<SystemTime>,
+    /// Rows that were answered.
+    pub rows: u64,
+    pub success: Span,
+    pub fail: Span,
+    pub queue: Span,
+    pub input: Span,
+    pub infer: Span,
+    pub output: Span,
+}
+
+/// An engine of raw tensors.
+pub(crate) struct TensorModel {
+    engine: Engine<OnnxPipeline>,
+    /// Whether answers are remembered, so that even a large item is worth hashing.
+    remembers: bool,
+    calls: Mutex<CallStatistics>,
+}
+
+impl TensorModel {
+    pub fn new(engine: Engine<OnnxPipeline>, remembers: bool) -> Self {
+        Self { engine, remembers, calls: Mutex::default() }
+    }
+
+    pub fn pipeline(&self) -> &OnnxPipeline {
+        self.engine.pipeline()
+    }
+
+    pub fn calls(&self) -> CallStatistics {
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the model says about itself.
+    pub fn info(&self) -> ModelInfo {
+        let (pipeline, signature) = (self.pipeline(), self.pipeline().signature());
+        let list = |infos: &[TensorInfo]| infos.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut details = serde_json::Map::new();
+        details.insert("inputs".to_owned(), json!(list(&signature.inputs)));
+        details.insert("outputs".to_owned(), json!(list(&signature.outputs)));
+        details.insert("batched".to_owned(), json!(pipeline.batched()));
+        if !signature.metadata.is_empty() {
+            details.insert("metadata".to_owned(), json!(signature.metadata));
+        }
+        ModelInfo {
+            description: Some(format!("the ONNX model {}", pipeline.model().path().display())),
+            runtime: Some(pipeline.model().runtime().to_owned()),
+            example: Some(json::example(pipeline)),
+            details,
+        }
+    }
+
+    /// Predicts one request of any number of rows, all or none.
+    ///
+    /// # Errors
+    /// That of the first part that has no answer.
+    pub async fn infer(
+        &self,
+        inputs: Tensors,
+        options: CallOptions,
+    ) -> Result<(Tensors, Timings), ml_core::Error> {
+        let started = Instant::now();
+        let rows = if self.pipeline().batched() { inputs.rows() } else { 1 };
+        let fresh = options.fresh || !self.remembers && inputs.bytes() > SHARED_BYTES_MAX;
+        let options = CallOptions { fresh, ..options };
+        let answer = self.call_by_parts(inputs, rows, options).await;
+        self.count(started, rows, &answer);
+        answer
+    }
+
+    async fn call_by_parts(
+        &self,
+        inputs: Tensors,
+        rows: usize,
+        options: CallOptions,
+    ) -> Result<(Tensors, Timings), ml_core::Error> {
+        let part_rows = self.pipeline().item_rows_max();
+        let items = if rows <= part_rows {
+            vec![inputs]
+        } else {
+            let part = |start| inputs.slice(start..rows.min(start + part_rows));
+            (0..rows).step_by(part_rows).map(part).collect()
+        };
+        let answer = self.engine.call(items, options).await;
+        let parts = answer.results.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok((joined(parts), answer.timings))
+    }
+
+    fn count(&self, started: Instant, rows: usize, answer: &Result<(Tensors, Timings), ml_core::Error>) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        match answer {
+            Ok((_, timings)) => calls.succeeded(rows, started, timings),
+            Err(_) => calls.fail.add(started.elapsed()),
+        }
+    }
+
+    /// Predicts items of one row each, each with a result of its own.
+    async fn call_items(&self, items: Vec<Item<'_>>, options: CallOptions) -> Reply {
+        let started = Instant::now();
+        let mut extracted = Extracted::of(items, |item| json::read_item(self.pipeline(), item));
+        let answer = self.engine.call(extracted.take(), options).await;
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        for result in &answer.results {
+            match result {
+                Ok(_) => calls.succeeded(1, started, &answer.timings),
+                Err(_) => calls.fail.add(started.elapsed()),
+            }
+        }
+        drop(calls);
+        let written = answer.results.into_iter().map(|result| self.written(result));
+        Reply { results: extracted.placed(written), timings: answer.timings }
+    }
+
+    fn written(&self, result: Result<Tensors, ml_core::Error>) -> ItemResult {
+        let outputs = result.map_err(ApiError::Engine)?;
+        let named = NamedTensors { pipeline: self.pipeline(), outputs: &outputs };
+        to_raw_value(&named).map_err(|error| ApiError::Unwritable { reason: error.to_string() })
+    }
+}
+
+impl CallStatistics {
+    fn succeeded(&mut self, rows: usize, started: Instant, timings: &Timings) {
+        self.last = Some(SystemTime::now());
+        self.rows += rows as u64;
+        self.success.add(started.elapsed());
+        self.queue.add(timings.get(Stage::Queue));
+        self.input.add(timings.get(Stage::Validate) + timings.get(Stage::Clean));
+        self.infer.add(timings.get(Stage::Predict));
+        self.output.add(timings.get(Stage::Format));
+    }
+}
+
+impl Served for TensorModel {
+    fn call<'a>(&'a self, items: Vec<Item<'a>>, options: CallOptions) -> Local<'a, Reply> {
+        Box::pin(self.call_items(items, options))
+    }
+
+    fn check<'a>(&'a self, options: CallOptions) -> Local<'a, Result<(), ApiError>> {
+        Box::pin(check_by_example(&self.engine, options))
+    }
+
+    fn close(&self) {
+        self.engine.close();
+    }
+
+    fn tensors(&self) -> Option<&TensorModel> {
+        Some(self)
+    }
+}

@@ -1,0 +1,62 @@
+//! The Open Inference Protocol over HTTP: `/v2`.
+
+mod body;
+mod infer;
+mod models;
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, Resource};
+
+use super::read;
+use crate::ApiError;
+use crate::oip::Refusal;
+
+/// The paths, with their methods and what they are for; those of a model also take `/versions/{version}` after its name.
+pub(crate) const ROUTES: [(&str, &str, &str); 13] = [
+    ("GET", "/v2", "the server: name, version, extensions of the Open Inference Protocol"),
+    ("GET", "/v2/health/live", "200 while the process runs"),
+    ("GET", "/v2/health/ready", "200 when every model has just made a real prediction"),
+    ("GET", "/v2/models/stats", "statistics of all models of tensors"),
+    ("GET", "/v2/models/{model}", "the inputs and outputs of a model"),
+    ("GET", "/v2/models/{model}/ready", "200 when the model has just made a real prediction"),
+    ("GET", "/v2/models/{model}/config", "the model's configuration"),
+    ("GET", "/v2/models/{model}/stats", "the model's statistics"),
+    ("POST", "/v2/models/{model}/infer", "predicts tensors, in JSON or binary"),
+    ("GET", "/v2/models/{model}/versions/{version}", "a version of a model, and the same below it"),
+    ("GET", "/v2/models/{model}/versions/{version}/ready", "as without version"),
+    ("GET", "/v2/models/{model}/versions/{version}/stats", "as without version"),
+    ("POST", "/v2/models/{model}/versions/{version}/infer", "as without version"),
+];
+
+/// Puts the routes into an application.
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config
+        .service(resource(&["/v2", "/v2/"], "GET, HEAD").route(read().to(models::server)))
+        .service(resource(&["/v2/health/live"], "GET, HEAD").route(read().to(models::live)))
+        .service(resource(&["/v2/health/ready"], "GET, HEAD").route(read().to(models::ready)))
+        .service(resource(&["/v2/models/stats"], "GET, HEAD").route(read().to(models::all_statistics)))
+        .service(of_model("", "GET, HEAD").route(read().to(models::metadata)))
+        .service(of_model("/ready", "GET, HEAD").route(read().to(models::model_ready)))
+        .service(of_model("/config", "GET, HEAD").route(read().to(models::config)))
+        .service(of_model("/stats", "GET, HEAD").route(read().to(models::statistics)))
+        .service(of_model("/infer", "POST").route(web::post().to(infer::infer)))
+        .service(web::resource("/v2/{rest:.*}").default_service(web::to(not_found)));
+}
+
+/// A path below a model, with a version and without.
+fn of_model(path: &str, allowed: &'static str) -> Resource {
+    let paths =
+        [format!("/v2/models/{{model}}{path}"), format!("/v2/models/{{model}}/versions/{{version}}{path}")];
+    resource(&[&paths[0], &paths[1]], allowed)
+}
+
+fn resource(paths: &[&str], allowed: &'static str) -> Resource {
+    web::resource(paths.to_vec()).default_service(web::to(move |request: HttpRequest| async move {
+        let (method, path) = (request.method().to_string(), request.path().to_owned());
+        Err::<actix_web::HttpResponse, _>(Refusal(ApiError::MethodNotAllowed { method, path, allowed }))
+    }))
+}
+
+async fn not_found(request: HttpRequest) -> Result<actix_web::HttpResponse, Refusal> {
+    Err(Refusal(ApiError::NotFound { path: request.path().to_owned() }))
+}

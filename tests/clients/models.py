@@ -1,0 +1,78 @@
+"""The models that clients are tested with, and values of every type at its limits."""
+
+import ml_dtypes
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+BF16 = ml_dtypes.bfloat16
+
+# The protocol's name of each type: what ONNX and numpy call it.
+TYPES = {
+    "BOOL": (TensorProto.BOOL, np.bool_),
+    "UINT8": (TensorProto.UINT8, np.uint8),
+    "UINT16": (TensorProto.UINT16, np.uint16),
+    "UINT32": (TensorProto.UINT32, np.uint32),
+    "UINT64": (TensorProto.UINT64, np.uint64),
+    "INT8": (TensorProto.INT8, np.int8),
+    "INT16": (TensorProto.INT16, np.int16),
+    "INT32": (TensorProto.INT32, np.int32),
+    "INT64": (TensorProto.INT64, np.int64),
+    "FP16": (TensorProto.FLOAT16, np.float16),
+    "BF16": (TensorProto.BFLOAT16, BF16),
+    "FP32": (TensorProto.FLOAT, np.float32),
+    "FP64": (TensorProto.DOUBLE, np.float64),
+    "BYTES": (TensorProto.STRING, np.object_),
+}
+
+
+def values(name):
+    """Two rows of four values: the limits of the type, and what is special about it."""
+    kind = TYPES[name][1]
+    if name == "BOOL":
+        flat = [True, False, False, True, True, True, False, False]
+    elif name == "BYTES":
+        flat = [b"", b"plain", "ünï ✓".encode(), b"he\0llo", b"\0", b"\x00\x01\x02\x03", b"\xff\xfe", b"x" * 300]
+    elif np.issubdtype(kind, np.integer):
+        least, most = np.iinfo(kind).min, np.iinfo(kind).max
+        flat = [least, most, 0, 1, least + 1, most - 1, 7, 42]
+    else:
+        least, most = ml_dtypes.finfo(kind).smallest_subnormal, ml_dtypes.finfo(kind).max
+        flat = [0.0, -0.0, least, most, -most, 1 / 3, 0.1, -1.5]
+    return np.array(flat, dtype=kind).reshape(2, 4)
+
+
+def write_all(folder):
+    """Writes every model into `folder`; returns their paths by name."""
+    paths = {}
+
+    def save(name, nodes, inputs, outputs, **properties):
+        graph = helper.make_graph(nodes, name, inputs, outputs)
+        opset = [helper.make_opsetid("", 17)]
+        model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+        helper.set_model_props(model, properties)
+        onnx.checker.check_model(model, full_check=True)
+        paths[name] = folder / f"{name}.onnx"
+        onnx.save(model, paths[name])
+
+    def tensor(name, kind, shape):
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    for name, (kind, _) in TYPES.items():
+        # Any sizes: not only rows, but whole tensors of any length go through.
+        identity = [helper.make_node("Identity", ["INPUT0"], ["OUTPUT0"])]
+        save(f"identity_{name}", identity, *[[tensor(x, kind, ["n", "m"])] for x in ("INPUT0", "OUTPUT0")])
+
+    number = TensorProto.FLOAT
+    identity = [helper.make_node("Identity", ["INPUT0"], ["OUTPUT0"])]
+    save("scalar", identity, [tensor("INPUT0", number, [])], [tensor("OUTPUT0", number, [])])
+    save("one_size", identity, [tensor("INPUT0", number, [16])], [tensor("OUTPUT0", number, [16])])
+    save("text", identity, *[[tensor(x, TensorProto.STRING, ["n", 1])] for x in ("INPUT0", "OUTPUT0")])
+    whole = TensorProto.INT32
+    nodes = [
+        helper.make_node("Add", ["INPUT0", "INPUT1"], ["OUTPUT0"]),
+        helper.make_node("Sub", ["INPUT0", "INPUT1"], ["OUTPUT1"]),
+    ]
+    tensors = [[tensor(f"{x}{i}", whole, ["batch", 16]) for i in (0, 1)] for x in ("INPUT", "OUTPUT")]
+    save("simple", nodes, *tensors, labels=",".join(f"label {i}" for i in range(16)))
+    return paths

@@ -1,0 +1,35 @@
+"""A server with models of every kind, and what the tests of all clients share."""
+
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import models
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Server:
+    """A running server; it is told to stop when the tests of its class are done, and must then end well."""
+
+    def __init__(self, *flags):
+        self.folder = tempfile.TemporaryDirectory()
+        self.paths = models.write_all(Path(self.folder.name))
+        arguments = [os.environ["ML_SERVE"], "--port", "0", "--log-level", "warn", *flags, *map(str, self.paths.values())]
+        self.process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        address = re.search(r"http://(\S+)", line)
+        if address is None:
+            raise RuntimeError(f"the server did not start: {line!r}")
+        self.address = address[1]
+
+    def stop(self):
+        """Stops the server, which must answer what it accepted and leave without complaint."""
+        self.process.terminate()
+        code = self.process.wait(60)
+        self.process.stdout.close()
+        self.folder.cleanup()
+        if code != 0:
+            raise RuntimeError(f"the server ended with {code}")
