@@ -7,8 +7,22 @@ import tempfile
 from pathlib import Path
 
 import models
+import numpy as np
+import onnxruntime
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def same(got, expected):
+    """Whether two arrays are equal bit for bit."""
+    if expected.dtype == np.object_:
+        return got.shape == expected.shape and list(got.flat) == list(expected.flat)
+    return got.dtype == expected.dtype and got.shape == expected.shape and got.tobytes() == expected.tobytes()
+
+
+def reference(path, feeds):
+    """What ONNX Runtime answers in Python."""
+    return onnxruntime.InferenceSession(path).run(None, feeds)
 
 
 class Server:
@@ -24,6 +38,8 @@ class Server:
         if address is None:
             raise RuntimeError(f"the server did not start: {line!r}")
         self.address = address[1]
+        grpc = re.search(r"grpc://(\S+)", line)
+        self.grpc_address = grpc and grpc[1]
 
     def stop(self):
         """Stops the server, which must answer what it accepted and leave without complaint."""

@@ -4,18 +4,12 @@ import asyncio
 import unittest
 
 import numpy as np
-import onnxruntime
 import tritonclient.http as http
 import tritonclient.http.aio as aio
 from tritonclient.utils import InferenceServerException
 
 import models
-from serving import Server
-
-
-def reference(path, feeds):
-    """What ONNX Runtime answers in Python."""
-    return onnxruntime.InferenceSession(path).run(None, feeds)
+from serving import Server, reference, same
 
 
 def tensor(name, array, datatype, binary):
@@ -23,13 +17,6 @@ def tensor(name, array, datatype, binary):
     given = http.InferInput(name, list(array.shape), datatype)
     given.set_data_from_numpy(array, binary_data=binary)
     return given
-
-
-def same(got, expected):
-    """Whether two arrays are equal bit for bit."""
-    if expected.dtype == np.object_:
-        return got.shape == expected.shape and list(got.flat) == list(expected.flat)
-    return got.dtype == expected.dtype and got.shape == expected.shape and got.tobytes() == expected.tobytes()
 
 
 class Clients(unittest.TestCase):

@@ -3,6 +3,7 @@
 mod body;
 pub mod config;
 mod error;
+mod grpc;
 mod logs;
 mod memory;
 mod metrics;

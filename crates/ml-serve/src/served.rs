@@ -25,7 +25,7 @@ pub(crate) struct Reply {
 /// One item of a call: its JSON text, or why it has none.
 pub(crate) type Item<'a> = Result<&'a str, ApiError>;
 
-pub(crate) type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a model says about itself.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -47,10 +47,10 @@ pub struct ModelInfo {
 /// An engine whose types are forgotten.
 pub(crate) trait Served: Send + Sync {
     /// Answers each item, in order.
-    fn call<'a>(&'a self, items: Vec<Item<'a>>, options: CallOptions) -> Local<'a, Reply>;
+    fn call<'a>(&'a self, items: Vec<Item<'a>>, options: CallOptions) -> Later<'a, Reply>;
 
     /// Proves that the model works: a real inference, unless one has just succeeded.
-    fn check<'a>(&'a self, options: CallOptions) -> Local<'a, Result<(), ApiError>>;
+    fn check<'a>(&'a self, options: CallOptions) -> Later<'a, Result<(), ApiError>>;
 
     /// Takes no new work; what was accepted is still answered.
     fn close(&self);
@@ -147,7 +147,7 @@ where
     P::Input: DeserializeOwned,
     P::Output: Serialize,
 {
-    fn call<'a>(&'a self, items: Vec<Item<'a>>, options: CallOptions) -> Local<'a, Reply> {
+    fn call<'a>(&'a self, items: Vec<Item<'a>>, options: CallOptions) -> Later<'a, Reply> {
         Box::pin(async move {
             let mut extracted = Extracted::of(items, extract::<P::Input>);
             let answer = self.engine.call(extracted.take(), options).await;
@@ -156,7 +156,7 @@ where
         })
     }
 
-    fn check<'a>(&'a self, options: CallOptions) -> Local<'a, Result<(), ApiError>> {
+    fn check<'a>(&'a self, options: CallOptions) -> Later<'a, Result<(), ApiError>> {
         Box::pin(check_by_example(&self.engine, options))
     }
 

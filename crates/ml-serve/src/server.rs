@@ -27,7 +27,7 @@ use crate::onnx::{self, OnnxPipeline, TensorModel};
 use crate::served::{ModelInfo, TypedModel, within};
 use crate::state::{self, Limits, State};
 use crate::tensors::Tensors;
-use crate::{ApiError, logs, request, routes, served, shutdown};
+use crate::{ApiError, grpc, logs, request, routes, served, shutdown};
 
 /// The time that the first prediction of a model may take.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -340,10 +340,27 @@ async fn serve(config: &Config, http_threads: usize, state: &Data<State>) -> Res
     let serving = actix_web::rt::spawn(server);
     warm_up(state).await?;
     memory::give_back_what_is_free();
-    announce(&listening, state, started);
+    // Only now: a port that answers is one that predicts.
+    let grpc = match config.grpc_port {
+        Some(port) => Some(grpc_server(config, port, http_threads, state)?),
+        None => None,
+    };
+    announce(&listening, grpc.as_ref(), state, started);
     let drained = shutdown::until_stopped(signals, handle, state, config.drain_timeout).await;
     serving.abort();
+    drop(grpc);
     drained
+}
+
+fn grpc_server(
+    config: &Config,
+    port: u16,
+    threads: usize,
+    state: &Data<State>,
+) -> Result<grpc::Listening, ServeError> {
+    let address = format!("{}:{port}", config.host);
+    let listening = grpc::listen((config.host.as_str(), port), threads, &state.clone().into_inner());
+    listening.map_err(|source| ServeError::Listen { address, source })
 }
 
 /// Makes every model answer once, so that the first caller does not pay for what is done lazily.
@@ -357,8 +374,9 @@ async fn warm_up(state: &State) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn announce(listening: &str, state: &State, started: Instant) {
+fn announce(listening: &str, grpc: Option<&grpc::Listening>, state: &State, started: Instant) {
     let models: Vec<_> = state.models.keys().map(String::as_str).collect();
     tracing::info!(listening, ?models, startup = ?started.elapsed(), "ready");
-    say(&format!("ml-serve is ready at http://{listening} with {}", models.join(", ")));
+    let grpc = grpc.map_or_else(String::new, |grpc| format!(" and grpc://{}", grpc.address));
+    say(&format!("ml-serve is ready at http://{listening}{grpc} with {}", models.join(", ")));
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::metrics::HttpMetrics;
 use crate::served::{ModelInfo, Served};
 use crate::{ApiError, Config};
@@ -43,11 +45,12 @@ pub(crate) struct State {
     pub limits: Limits,
     pub metrics: HttpMetrics,
     draining: AtomicBool,
+    told: Notify,
 }
 
 impl State {
     pub fn new(models: BTreeMap<String, Model>, limits: Limits, metrics: HttpMetrics) -> Self {
-        Self { models, limits, metrics, draining: AtomicBool::new(false) }
+        Self { models, limits, metrics, draining: AtomicBool::new(false), told: Notify::new() }
     }
 
     pub fn model(&self, name: &str) -> Result<&Model, ApiError> {
@@ -60,6 +63,15 @@ impl State {
     /// From now on the server is not ready, and asks its callers to go elsewhere.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+        self.told.notify_waiters();
+    }
+
+    /// Returns when the server drains.
+    pub async fn drained(&self) {
+        let told = self.told.notified();
+        if !self.is_draining() {
+            told.await;
+        }
     }
 
     pub fn is_draining(&self) -> bool {

@@ -54,6 +54,7 @@ fn samples(setting: &Setting) -> [String; 3] {
         Kind::Choice(choices) => [1, 0, choices.len() - 1].map(|n| choices[n].word.to_owned()),
         Kind::Text { .. } if setting.key == "log_level" => ["warn", "debug", "trace"].map(str::to_owned),
         Kind::Text { .. } => ["::1", "localhost", "example.org"].map(str::to_owned),
+        Kind::Port { .. } => ["0", "8001", "off"].map(str::to_owned),
         Kind::Path { .. } => ["a.so", "/b.so", "c/d.so"].map(str::to_owned),
     }
 }
@@ -91,6 +92,7 @@ fn every_key_reaches_its_own_field() {
     let text = r#"
         host = "0.0.0.0"
         port = 1
+        grpc_port = 14
         http_threads = 2
         runners = 3
         intra_op_threads = 4
@@ -125,6 +127,7 @@ fn every_key_reaches_its_own_field() {
     let expected = Config {
         host: "0.0.0.0".into(),
         port: 1,
+        grpc_port: Some(14),
         http_threads: NonZeroUsize::new(2),
         runners: NonZeroUsize::new(3),
         intra_op_threads: NonZeroUsize::new(4),

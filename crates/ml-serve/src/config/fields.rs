@@ -13,6 +13,8 @@ pub struct Config {
     pub host: String,
     /// Port to listen on; 0 is any free one.
     pub port: u16,
+    /// Port to listen on for gRPC; 0 is any free one, `None` is no gRPC.
+    pub grpc_port: Option<u16>,
     /// Threads that serve HTTP; `None` is decided from the CPUs.
     pub http_threads: Option<NonZeroUsize>,
     /// Runner threads of each model, each with one batch at a time; `None` is decided from the CPUs.
@@ -117,6 +119,7 @@ impl Config {
         Self {
             host: String::new(),
             port: 0,
+            grpc_port: None,
             http_threads: None,
             runners: None,
             intra_op_threads: None,

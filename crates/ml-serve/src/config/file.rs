@@ -99,11 +99,15 @@ impl Place<'_> {
 /// Returns the value as the flag would have it, if its type is the setting's.
 fn text_of(setting: &Setting, value: &DeValue<'_>) -> Result<OsString, Problem> {
     let wanted = match (&setting.kind, value) {
-        (Kind::Whole { .. } | Kind::Bytes { .. }, DeValue::Integer(number)) => return Ok(decimal(number)),
+        (Kind::Whole { .. } | Kind::Bytes { .. } | Kind::Port { .. }, DeValue::Integer(number)) => {
+            return Ok(decimal(number));
+        }
         (Kind::Bytes { .. } | Kind::Choice(_), DeValue::String(text)) => return Ok(text.as_ref().into()),
-        (Kind::Text { .. } | Kind::Path { .. }, DeValue::String(text)) => return Ok(text.as_ref().into()),
+        (Kind::Text { .. } | Kind::Path { .. } | Kind::Port { .. }, DeValue::String(text)) => {
+            return Ok(text.as_ref().into());
+        }
         (Kind::Whole { .. }, _) => "a whole number",
-        (Kind::Bytes { .. }, _) => "a whole number or a string",
+        (Kind::Bytes { .. } | Kind::Port { .. }, _) => "a whole number or a string",
         (Kind::Choice(_) | Kind::Text { .. } | Kind::Path { .. }, _) => "a string",
     };
     let takes = format!("{wanted}: {}", setting.takes());

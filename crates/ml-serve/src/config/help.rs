@@ -46,6 +46,7 @@ fn short(setting: &Setting) -> String {
         Kind::Bytes { .. } => setting.takes().replace(" bytes", "").replace(" to ", "-"),
         Kind::Choice(choices) => words(choices).join("|"),
         Kind::Text { word, .. } => (*word).to_owned(),
+        Kind::Port { .. } => "off|PORT".to_owned(),
         Kind::Path { .. } => "PATH".to_owned(),
     }
 }

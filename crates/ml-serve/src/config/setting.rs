@@ -57,6 +57,11 @@ pub enum Kind {
         /// Writes the field.
         set: fn(&mut Config, String),
     },
+    /// A port that need not be: `off`, the default, or a number, of which 0 is any free one.
+    Port {
+        /// Writes the field.
+        set: fn(&mut Config, Option<u16>),
+    },
     /// A path; unset by default.
     Path {
         /// Writes the field.
@@ -98,6 +103,7 @@ impl Setting {
             Kind::Bytes { default, .. } => Some(form::short_bytes(*default)),
             Kind::Choice(choices) => choices.first().map(|choice| choice.word.to_owned()),
             Kind::Text { default, .. } => Some((*default).to_owned()),
+            Kind::Port { .. } => Some("off".to_owned()),
             Kind::Path { .. } => None,
         }
     }
@@ -117,6 +123,7 @@ impl Setting {
             }
             Kind::Choice(choices) => one_of(choices),
             Kind::Text { form, .. } => (*form).to_owned(),
+            Kind::Port { .. } => "off, or 0 to 65535".to_owned(),
             Kind::Path { .. } => form::PATH.to_owned(),
         }
     }
@@ -127,6 +134,7 @@ impl Setting {
             Kind::Whole { default, set, .. } | Kind::Bytes { default, set, .. } => set(config, *default),
             Kind::Choice(choices) => choices.first().into_iter().for_each(|choice| (choice.set)(config)),
             Kind::Text { default, set, .. } => set(config, (*default).to_owned()),
+            Kind::Port { set } => set(config, None),
             // A path has nothing to be by default.
             Kind::Path { .. } => {}
         }
@@ -150,6 +158,11 @@ impl Setting {
             Kind::Text { check, set, .. } => match text.to_str() {
                 Some(text) if check(text) => set(config, text.to_owned()),
                 _ => return Err(self.refuse(&shown, None)),
+            },
+            Kind::Port { set } if shown == "off" => set(config, None),
+            Kind::Port { set } => match shown.parse() {
+                Ok(port) => set(config, Some(port)),
+                Err(_) => return Err(self.refuse(&shown, None)),
             },
             Kind::Path { set } => set(config, form::path(self.key, text)?),
         }

@@ -36,6 +36,11 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "grpc_port",
+        help: "port for gRPC (off: none; 0: any free one)",
+        kind: Kind::Port { set: |config, port| config.grpc_port = port },
+    },
+    Setting {
         key: "http_threads",
         help: "threads that serve HTTP (0: decided)",
         kind: threads(|config, count| config.http_threads = NonZeroUsize::new(count)),

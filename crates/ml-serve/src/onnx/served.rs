@@ -10,7 +10,7 @@ use serde_json::value::to_raw_value;
 use super::json::{self, NamedTensors};
 use super::{OnnxPipeline, Span};
 use crate::ApiError;
-use crate::served::{Extracted, Item, ItemResult, Local, ModelInfo, Reply, Served, check_by_example};
+use crate::served::{Extracted, Item, ItemResult, Later, ModelInfo, Reply, Served, check_by_example};
 use crate::tensors::{Tensors, joined};
 
 /// An item with more bytes is not compared with those in flight: to hash it takes longer than most models' share of it.
@@ -151,11 +151,11 @@ impl CallStatistics {
 }
 
 impl Served for TensorModel {
-    fn call<'a>(&'a self, items: Vec<Item<'a>>, options: CallOptions) -> Local<'a, Reply> {
+    fn call<'a>(&'a self, items: Vec<Item<'a>>, options: CallOptions) -> Later<'a, Reply> {
         Box::pin(self.call_items(items, options))
     }
 
-    fn check<'a>(&'a self, options: CallOptions) -> Local<'a, Result<(), ApiError>> {
+    fn check<'a>(&'a self, options: CallOptions) -> Later<'a, Result<(), ApiError>> {
         Box::pin(check_by_example(&self.engine, options))
     }
 

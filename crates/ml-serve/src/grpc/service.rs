@@ -1,0 +1,141 @@
+//! The service: each call finds its model, asks it, and is counted.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::Stream;
+use ml_core::Priority;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::counted::Counted;
+use super::proto::grpc_inference_service_server::GrpcInferenceService;
+use super::proto::{
+    ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse, ModelMetadataRequest,
+    ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse, ModelStatisticsRequest,
+    ModelStatisticsResponse, ModelStreamInferResponse, ServerLiveRequest, ServerLiveResponse,
+    ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
+};
+use super::{answer, describe, request, stream};
+use crate::oip::Refusal;
+use crate::oip::describe::ServerMetadata;
+use crate::oip::models::{self, Named};
+use crate::oip::outputs::Wanted;
+use crate::state::State;
+
+/// The protocol's service.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub state: Arc<State>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl Service {
+    /// Answers a call that only asks.
+    fn asked<T>(&self, route: &'static str, answer: impl FnOnce() -> Result<T, Refusal>) -> Answer<T> {
+        let mut counted = Counted::enter(&self.state, route);
+        Ok(Response::new(counted.ended(answer())?))
+    }
+
+    /// Predicts tensors.
+    pub async fn infer(&self, message: ModelInferRequest) -> Result<ModelInferResponse, Refusal> {
+        let mut counted = Counted::admit(&self.state, "grpc ModelInfer")?;
+        counted.ended(self.predict(message).await)
+    }
+
+    async fn predict(&self, mut message: ModelInferRequest) -> Result<ModelInferResponse, Refusal> {
+        let named = Named::new(std::mem::take(&mut message.model_name), &message.model_version);
+        let (model, contract) = named.of(&self.state)?;
+        let deadline = Instant::now().checked_add(self.state.limits.request_timeout);
+        message.model_name = contract.name.to_owned();
+        let mut asked = request::read(message)?;
+        let wanted = Wanted::read(contract, &asked)?;
+        let inputs = contract.inputs(std::mem::take(&mut asked.inputs))?;
+        let options = asked.parameters.options(deadline, Priority::Interactive);
+        let (outputs, _) = models::call(model, inputs, options).await?;
+        let outputs = wanted.pick(contract, true, &outputs)?;
+        Ok(answer::write(contract.name, asked.id, outputs))
+    }
+}
+
+#[tonic::async_trait]
+impl GrpcInferenceService for Service {
+    async fn server_live(&self, _: Request<ServerLiveRequest>) -> Answer<ServerLiveResponse> {
+        self.asked("grpc ServerLive", || Ok(ServerLiveResponse { live: true }))
+    }
+
+    async fn server_ready(&self, _: Request<ServerReadyRequest>) -> Answer<ServerReadyResponse> {
+        let mut counted = Counted::enter(&self.state, "grpc ServerReady");
+        let ready = models::all_ready(&self.state).await.is_ok();
+        Ok(Response::new(counted.ended(Ok(ServerReadyResponse { ready }))?))
+    }
+
+    /// An unknown model is not ready, which is no error: clients ask so after they have unloaded one.
+    async fn model_ready(&self, asked: Request<ModelReadyRequest>) -> Answer<ModelReadyResponse> {
+        let mut counted = Counted::enter(&self.state, "grpc ModelReady");
+        let ModelReadyRequest { name, version } = asked.into_inner();
+        let named = Named::new(name, &version);
+        let ready = match named.of(&self.state) {
+            Ok((_, contract)) => models::ready(&self.state, contract.name).await.is_ok(),
+            Err(_) => false,
+        };
+        Ok(Response::new(counted.ended(Ok(ModelReadyResponse { ready }))?))
+    }
+
+    async fn server_metadata(&self, _: Request<ServerMetadataRequest>) -> Answer<ServerMetadataResponse> {
+        self.asked("grpc ServerMetadata", || {
+            let ServerMetadata { name, version, extensions } = ServerMetadata::default();
+            let extensions = extensions.into_iter().map(str::to_owned).collect();
+            Ok(ServerMetadataResponse { name: name.to_owned(), version: version.to_owned(), extensions })
+        })
+    }
+
+    async fn model_metadata(&self, asked: Request<ModelMetadataRequest>) -> Answer<ModelMetadataResponse> {
+        let ModelMetadataRequest { name, version } = asked.into_inner();
+        let named = Named::new(name, &version);
+        self.asked("grpc ModelMetadata", || Ok(describe::metadata(named.of(&self.state)?.1)))
+    }
+
+    async fn model_config(&self, asked: Request<ModelConfigRequest>) -> Answer<ModelConfigResponse> {
+        let ModelConfigRequest { name, version } = asked.into_inner();
+        let named = Named::new(name, &version);
+        self.asked("grpc ModelConfig", || {
+            Ok(ModelConfigResponse { config: Some(describe::config(named.of(&self.state)?.1)) })
+        })
+    }
+
+    async fn model_statistics(
+        &self,
+        asked: Request<ModelStatisticsRequest>,
+    ) -> Answer<ModelStatisticsResponse> {
+        let ModelStatisticsRequest { name, version } = asked.into_inner();
+        self.asked("grpc ModelStatistics", || {
+            let of_all = || {
+                let models = self.state.models.iter();
+                let tensors = models.filter_map(|(name, model)| Some((name, model.served.tensors()?)));
+                tensors.map(|(name, model)| describe::statistics(name, model)).collect()
+            };
+            if name.is_empty() {
+                return Ok(ModelStatisticsResponse { model_stats: of_all() });
+            }
+            let named = Named::new(name, &version);
+            let (model, contract) = named.of(&self.state)?;
+            Ok(ModelStatisticsResponse { model_stats: vec![describe::statistics(contract.name, model)] })
+        })
+    }
+
+    async fn model_infer(&self, asked: Request<ModelInferRequest>) -> Answer<ModelInferResponse> {
+        Ok(Response::new(self.infer(asked.into_inner()).await?))
+    }
+
+    type ModelStreamInferStream =
+        Pin<Box<dyn Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
+
+    async fn model_stream_infer(
+        &self,
+        asked: Request<Streaming<ModelInferRequest>>,
+    ) -> Answer<Self::ModelStreamInferStream> {
+        Ok(Response::new(Box::pin(stream::answers(self.clone(), asked))))
+    }
+}
