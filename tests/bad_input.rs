@@ -267,10 +267,10 @@ fn a_method_that_a_path_does_not_take_is_refused() {
     let server = Program::iris(&[]).serve();
     let index = server.ask(&get("/")).json();
     let routes = index["routes"].as_array().unwrap();
-    assert_eq!(routes.len(), 22, "{index}");
+    assert_eq!(routes.len(), 26, "{index}");
     for route in routes {
         let (allowed, path) = (route["method"].as_str().unwrap(), route["path"].as_str().unwrap());
-        let path = path.replace("{model}", "iris").replace("{version}", "1");
+        let path = path.replace("{model}", "iris").replace("{version}", "1").replace("{repository}", "r");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
             if method == allowed {
                 continue;

@@ -76,3 +76,11 @@ def write_all(folder):
     tensors = [[tensor(f"{x}{i}", whole, ["batch", 16]) for i in (0, 1)] for x in ("INPUT", "OUTPUT")]
     save("simple", nodes, *tensors, labels=",".join(f"label {i}" for i in range(16)))
     return paths
+
+
+def write_add(path, number):
+    """Writes a model that adds a number to rows of two."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2]) for name in ("x", "y"))
+    added = onnx.numpy_helper.from_array(np.array([number], np.float32), "added")
+    graph = helper.make_graph([helper.make_node("Add", ["x", "added"], ["y"])], "add", [x], [y], [added])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)

@@ -28,14 +28,19 @@ def reference(path, feeds):
 class Server:
     """A running server; it is told to stop when the tests of its class are done, and must then end well."""
 
-    def __init__(self, *flags):
+    def __init__(self, *flags, folder=None):
+        """Serves a repository, or models of every kind."""
         self.folder = tempfile.TemporaryDirectory()
-        self.paths = models.write_all(Path(self.folder.name))
-        arguments = [os.environ["ML_SERVE"], "--port", "0", "--log-level", "warn", *flags, *map(str, self.paths.values())]
+        self.paths = {"repository": folder} if folder else models.write_all(Path(self.folder.name))
+        arguments = [os.environ["ML_SERVE"], "--port", "0", "--log-level", "error", *flags]
+        arguments += map(str, self.paths.values())
         self.process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         address = re.search(r"http://(\S+)", line)
         if address is None:
+            self.process.wait(60)
+            self.process.stdout.close()
+            self.folder.cleanup()
             raise RuntimeError(f"the server did not start: {line!r}")
         self.address = address[1]
         grpc = re.search(r"grpc://(\S+)", line)

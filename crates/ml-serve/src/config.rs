@@ -18,7 +18,7 @@ mod settle;
 mod table;
 
 pub use error::{ConfigError, Origin, Problem};
-pub use fields::{Config, LogFormat, ModelEntry, OptimisedCopy, RuntimeChoice};
+pub use fields::{Config, LogFormat, ModelControl, ModelEntry, OptimisedCopy, RuntimeChoice};
 pub use setting::{Choice, Kind, Setting};
 pub use table::SETTINGS;
 

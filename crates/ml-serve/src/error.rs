@@ -124,6 +124,26 @@ pub enum ApiError {
         /// The version in the request.
         version: String,
     },
+    /// A model that is known, and of which no version is served.
+    #[error("no version of the model {:?} is served", cut(name))]
+    Unloaded {
+        /// The model.
+        name: String,
+    },
+    /// A model that could not be loaded.
+    #[error("failed to load '{}', {reason}", cut(name))]
+    LoadFailed {
+        /// The model.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Models that are not to be loaded and unloaded by requests.
+    #[error("{message}")]
+    NotControlled {
+        /// Why not.
+        message: String,
+    },
     /// Tensors or parameters that the model, or the protocol, does not take.
     #[error("{message}")]
     InvalidTensors {
@@ -177,7 +197,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code that the server itself can answer with; those of [`ml_core::Error::CODES`] come on top.
-    pub const CODES: [&'static str; 23] = [
+    pub const CODES: [&'static str; 26] = [
         "empty_body",
         "malformed_json",
         "invalid_utf8",
@@ -194,6 +214,9 @@ impl ApiError {
         "invalid_item",
         "unknown_model",
         "unknown_version",
+        "unloaded_model",
+        "load_failed",
+        "not_controlled",
         "invalid_tensors",
         "unsupported",
         "not_found",
@@ -226,6 +249,9 @@ impl ApiError {
             Self::InvalidItem { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_item"),
             Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
             Self::UnknownVersion { .. } => (StatusCode::NOT_FOUND, "unknown_version"),
+            Self::Unloaded { .. } => (StatusCode::NOT_FOUND, "unloaded_model"),
+            Self::LoadFailed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "load_failed"),
+            Self::NotControlled { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_controlled"),
             // The protocol's clients know 400 for all of these.
             Self::InvalidTensors { .. } => (StatusCode::BAD_REQUEST, "invalid_tensors"),
             Self::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "unsupported"),

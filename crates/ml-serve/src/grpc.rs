@@ -18,9 +18,9 @@ pub(crate) use self::serve::{Listening, listen};
     unreachable_pub,
     reason = "it is written by a program"
 )]
-mod proto {
+pub(crate) mod proto {
     tonic::include_proto!("inference");
-
-    /// The description of the protocol, for clients that ask for it.
-    pub(super) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/inference.bin"));
 }
+
+/// The description of the protocol: for clients that ask for it, and to read configurations by.
+pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/inference.bin"));

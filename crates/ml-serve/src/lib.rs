@@ -9,6 +9,8 @@ mod memory;
 mod metrics;
 mod oip;
 mod onnx;
+mod registry;
+mod repository;
 mod request;
 mod routes;
 mod served;

@@ -5,7 +5,6 @@
 
 pub(crate) mod binary;
 pub(crate) mod classify;
-pub(crate) mod config;
 pub(crate) mod datatype;
 pub(crate) mod describe;
 pub(crate) mod inputs;
@@ -14,17 +13,16 @@ pub(crate) mod models;
 pub(crate) mod outputs;
 pub(crate) mod parameters;
 pub(crate) mod refusal;
+pub(crate) mod repository;
 pub(crate) mod request;
 pub(crate) mod statistics;
 
 pub(crate) use self::refusal::Refusal;
 
-/// The version of every model: a folder or file has one.
-pub(crate) const VERSION: &str = "1";
-
 /// The extensions that are served, as server metadata names them.
-pub(crate) const EXTENSIONS: [&str; 6] = [
+pub(crate) const EXTENSIONS: [&str; 7] = [
     "classification",
+    "model_repository",
     "schedule_policy",
     "model_configuration",
     "binary_tensor_data",

@@ -3,15 +3,17 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ml_core::{CallOptions, Engine, Pipeline, Timings, WhenFull};
+use ml_core::{CacheOptions, CallOptions, Engine, EngineBuilder, Pipeline, Timings, WhenFull};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::ApiError;
 use crate::onnx::TensorModel;
+use crate::repository::Factory;
 
 /// The result of one item.
 pub(crate) type ItemResult = Result<Box<RawValue>, ApiError>;
@@ -74,6 +76,31 @@ pub(crate) struct TypedModel<P: Pipeline> {
 impl<P: Pipeline> TypedModel<P> {
     pub fn new(engine: Engine<P>) -> Self {
         Self { engine }
+    }
+}
+
+/// Sets an engine up as the configuration says; `output_bytes` tells the cache what an output occupies.
+pub(crate) fn engine<P: Pipeline>(
+    factory: &Factory,
+    name: &str,
+    pipeline: P,
+    output_bytes: impl Fn(&P::Output) -> usize + Send + Sync + 'static,
+) -> EngineBuilder<P> {
+    let config = &factory.config;
+    let mut builder = Engine::builder(pipeline)
+        .threads(factory.threads)
+        .batch_items_max(config.batch_items_max)
+        .queue_items_max(config.queue_items_max)
+        .queue_bytes_max(config.queue_bytes_max)
+        .queue_wait_max(config.queue_wait_max)
+        .metrics(&factory.metrics, name);
+    if config.cache_bytes_max > 0 {
+        let (bytes_max, time_to_live) = (config.cache_bytes_max, config.cache_time_to_live);
+        builder = builder.cache(CacheOptions { bytes_max, time_to_live }, output_bytes);
+    }
+    match &factory.preprocess {
+        Some(pool) => builder.preprocess_pool(Arc::clone(pool)),
+        None => builder,
     }
 }
 

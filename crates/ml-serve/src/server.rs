@@ -14,23 +14,21 @@ use actix_web::rt::time::timeout;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use ml_core::{
-    CacheOptions, EngineBuilder, LoadError, Metrics, Model, ModelOptions, OptimisedCopy, Pipeline,
-    RuntimeChoice, ThreadPlan, ThreadWishes, WhenFull,
+    EngineBuilder, LoadError, Metrics, Model, ModelOptions, OptimisedCopy, Pipeline, RuntimeChoice,
+    ThreadPlan, ThreadWishes, WhenFull,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::{self, Config, ConfigError, Invocation};
+use crate::config::{self, Config, ConfigError, Invocation, ModelControl};
 use crate::memory;
 use crate::metrics::HttpMetrics;
-use crate::onnx::{self, OnnxPipeline, TensorModel};
+use crate::onnx;
+use crate::registry::Registry;
+use crate::repository::{self, Factory, Poller, Repository, WARM_UP_TIMEOUT};
 use crate::served::{ModelInfo, TypedModel, within};
 use crate::state::{self, Limits, State};
-use crate::tensors::Tensors;
 use crate::{ApiError, grpc, logs, request, routes, served, shutdown};
-
-/// The time that the first prediction of a model may take.
-const WARM_UP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest that a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,6 +61,12 @@ pub enum ServeError {
     Folder {
         /// The folder.
         path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A repository whose models cannot be served.
+    #[error("{reason}")]
+    Repository {
         /// What is wrong with it.
         reason: String,
     },
@@ -113,11 +117,10 @@ pub enum ServeError {
 /// }
 /// ```
 pub struct Server {
-    config: Config,
-    threads: ThreadPlan,
-    metrics: Metrics,
-    preprocess: Option<Arc<rayon::ThreadPool>>,
-    models: BTreeMap<String, state::Model>,
+    factory: Factory,
+    models: Registry,
+    /// Folders of many models.
+    repositories: Vec<PathBuf>,
     /// The first thing that went wrong while models were added; told when the server is started.
     wrong: Option<ServeError>,
 }
@@ -162,30 +165,19 @@ impl Server {
         });
         tracing::info!(%threads, "thread plan");
         let preprocess = ml_core::preprocess_pool(threads.preprocess);
-        let (metrics, models) = (Metrics::default(), BTreeMap::new());
-        Self { config, threads, metrics, preprocess, models, wrong: None }
+        let options = model_options(&config, threads);
+        let factory = Factory { config, threads, metrics: Metrics::default(), preprocess, options };
+        Self { factory, models: Registry::default(), repositories: Vec::new(), wrong: None }
     }
 
     /// Returns the configuration.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.factory.config
     }
 
     /// Returns how a pipeline of this server should load its model: the runtime and threads of the configuration.
     pub fn model_options(&self) -> ModelOptions {
-        ModelOptions {
-            runtime: match self.config.runtime {
-                config::RuntimeChoice::Auto => RuntimeChoice::Auto,
-                config::RuntimeChoice::OnnxRuntime => RuntimeChoice::OnnxRuntime,
-                config::RuntimeChoice::Rten => RuntimeChoice::Rten,
-            },
-            onnxruntime_path: self.config.onnxruntime_path.clone(),
-            threads: self.threads,
-            optimised_copy: match self.config.optimised_copy {
-                config::OptimisedCopy::BesideModel => OptimisedCopy::BesideModel,
-                config::OptimisedCopy::Never => OptimisedCopy::Never,
-            },
-        }
+        self.factory.options.clone()
     }
 
     /// Serves a pipeline as `/models/{name}`.
@@ -214,52 +206,21 @@ impl Server {
         P::Output: Serialize,
     {
         if let Err(reason) = self.check_name(name) {
-            let name = name.to_owned();
-            self.wrong.get_or_insert(ServeError::Name { name, reason });
+            self.refuse_name(name, reason);
             return self;
         }
-        let served =
-            Arc::new(TypedModel::new(engine(self.builder(name, pipeline, served::written_bytes)).start()));
-        self.models.insert(name.to_owned(), state::Model { served, info: Arc::new(info) });
+        let engine = engine(served::engine(&self.factory, name, pipeline, served::written_bytes));
+        let served = Arc::new(TypedModel::new(engine.start()));
+        self.add(state::Model::new(name, 1, served, info));
         self
     }
 
-    /// Serves a model's raw tensors.
-    fn tensors(mut self, name: &str, pipeline: OnnxPipeline) -> Self {
-        if let Err(reason) = self.check_name(name) {
-            let name = name.to_owned();
-            self.wrong.get_or_insert(ServeError::Name { name, reason });
-            return self;
-        }
-        let engine = self.builder(name, pipeline, Tensors::bytes).start();
-        let served = TensorModel::new(engine, self.config.cache_bytes_max > 0);
-        let info = Arc::new(served.info());
-        self.models.insert(name.to_owned(), state::Model { served: Arc::new(served), info });
-        self
+    fn add(&self, model: state::Model) {
+        self.models.replace(&model.name.clone(), vec![Arc::new(model)], BTreeMap::new());
     }
 
-    /// Sets an engine up as the configuration says; `output_bytes` tells the cache what an output occupies.
-    fn builder<P: Pipeline>(
-        &self,
-        name: &str,
-        pipeline: P,
-        output_bytes: impl Fn(&P::Output) -> usize + Send + Sync + 'static,
-    ) -> EngineBuilder<P> {
-        let mut builder = ml_core::Engine::builder(pipeline)
-            .threads(self.threads)
-            .batch_items_max(self.config.batch_items_max)
-            .queue_items_max(self.config.queue_items_max)
-            .queue_bytes_max(self.config.queue_bytes_max)
-            .queue_wait_max(self.config.queue_wait_max)
-            .metrics(&self.metrics, name);
-        if self.config.cache_bytes_max > 0 {
-            let (bytes_max, time_to_live) = (self.config.cache_bytes_max, self.config.cache_time_to_live);
-            builder = builder.cache(CacheOptions { bytes_max, time_to_live }, output_bytes);
-        }
-        match &self.preprocess {
-            Some(pool) => builder.preprocess_pool(Arc::clone(pool)),
-            None => builder,
-        }
+    fn refuse_name(&mut self, name: &str, reason: &'static str) {
+        self.wrong.get_or_insert(ServeError::Name { name: name.to_owned(), reason });
     }
 
     fn check_name(&self, name: &str) -> Result<(), &'static str> {
@@ -267,7 +228,7 @@ impl Server {
         if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
             return Err("must be 1 to 64 letters, digits, dots, underscores and hyphens");
         }
-        if self.models.contains_key(name) {
+        if self.models.find(name, None).is_ok() {
             Err("stands for two models; give one another name")
         } else {
             Ok(())
@@ -279,12 +240,20 @@ impl Server {
     /// # Errors
     /// Names the file that cannot be loaded, and the reason.
     pub fn configured_models(mut self) -> Result<Self, Box<dyn StdError + Send + Sync>> {
-        let options = self.model_options();
-        for entry in self.config.models.clone() {
+        for entry in self.factory.config.models.clone() {
+            if entry.name.is_none() && repository::is_repository(&entry.path) {
+                self.repositories.push(entry.path);
+                continue;
+            }
             let file = onnx::model_file(&entry.path)?;
             let name = entry.name.unwrap_or_else(|| onnx::model_name(&entry.path));
-            let pipeline = OnnxPipeline::new(Model::load(file, &options)?, self.config.batch_items_max);
-            self = self.tensors(&name, pipeline);
+            if let Err(reason) = self.check_name(&name) {
+                self.refuse_name(&name, reason);
+                continue;
+            }
+            let onnx = Model::load(file, &self.factory.options)?;
+            let settled = self.factory.settle_file(&name, &onnx)?;
+            self.add(self.factory.serve(&name, 1, onnx, settled));
         }
         Ok(self)
     }
@@ -299,17 +268,37 @@ impl Server {
         if let Some(wrong) = self.wrong {
             return Err(wrong);
         }
-        if self.models.is_empty() {
+        let repository = (!self.repositories.is_empty())
+            .then(|| Repository::new(self.repositories.clone(), self.factory.clone()));
+        if let Some(repository) = repository.as_ref().filter(|one| one.control() != ModelControl::Explicit) {
+            repository.load_all(&self.models).map_err(|reason| ServeError::Repository { reason })?;
+        }
+        if self.models.all().is_empty() && repository.is_none() {
             return Err(ServeError::NoModels);
         }
-        let metrics = HttpMetrics::new(&self.metrics);
-        let state = Data::new(State::new(self.models, Limits::from(&self.config), metrics));
-        let (config, http_threads) = (self.config, self.threads.http);
+        let metrics = HttpMetrics::new(&self.factory.metrics);
+        let limits = Limits::from(&self.factory.config);
+        let state = Data::new(State::new(self.models, repository, limits, metrics));
+        let (config, http_threads) = (self.factory.config, self.factory.threads.http);
         let served = System::new().block_on(serve(&config, http_threads, &state));
-        for model in state.models.values() {
-            model.served.close();
-        }
+        state.models.close();
         served
+    }
+}
+
+fn model_options(config: &Config, threads: ThreadPlan) -> ModelOptions {
+    ModelOptions {
+        runtime: match config.runtime {
+            config::RuntimeChoice::Auto => RuntimeChoice::Auto,
+            config::RuntimeChoice::OnnxRuntime => RuntimeChoice::OnnxRuntime,
+            config::RuntimeChoice::Rten => RuntimeChoice::Rten,
+        },
+        onnxruntime_path: config.onnxruntime_path.clone(),
+        threads,
+        optimised_copy: match config.optimised_copy {
+            config::OptimisedCopy::BesideModel => OptimisedCopy::BesideModel,
+            config::OptimisedCopy::Never => OptimisedCopy::Never,
+        },
     }
 }
 
@@ -345,10 +334,13 @@ async fn serve(config: &Config, http_threads: usize, state: &Data<State>) -> Res
         Some(port) => Some(grpc_server(config, port, http_threads, state)?),
         None => None,
     };
+    let polling = config.model_control == ModelControl::Poll && state.repository.is_some();
+    let poller =
+        polling.then(|| Poller::start(state.clone().into_inner(), config.repository_poll)).transpose()?;
     announce(&listening, grpc.as_ref(), state, started);
     let drained = shutdown::until_stopped(signals, handle, state, config.drain_timeout).await;
     serving.abort();
-    drop(grpc);
+    drop((grpc, poller));
     drained
 }
 
@@ -365,17 +357,17 @@ fn grpc_server(
 
 /// Makes every model answer once, so that the first caller does not pay for what is done lazily.
 async fn warm_up(state: &State) -> Result<(), ServeError> {
-    for (name, model) in &state.models {
+    for model in state.models.all() {
         let checked =
             timeout(WARM_UP_TIMEOUT, model.served.check(within(WARM_UP_TIMEOUT, WhenFull::Wait))).await;
         let checked = checked.unwrap_or(Err(ApiError::Engine(ml_core::Error::DeadlineExceeded)));
-        checked.map_err(|reason| ServeError::WarmUp { name: name.clone(), reason })?;
+        checked.map_err(|reason| ServeError::WarmUp { name: model.name.clone(), reason })?;
     }
     Ok(())
 }
 
 fn announce(listening: &str, grpc: Option<&grpc::Listening>, state: &State, started: Instant) {
-    let models: Vec<_> = state.models.keys().map(String::as_str).collect();
+    let models: Vec<String> = state.models.latest().iter().map(|model| model.name.clone()).collect();
     tracing::info!(listening, ?models, startup = ?started.elapsed(), "ready");
     let grpc = grpc.map_or_else(String::new, |grpc| format!(" and grpc://{}", grpc.address));
     say(&format!("ml-serve is ready at http://{listening}{grpc} with {}", models.join(", ")));

@@ -1,21 +1,60 @@
 //! What all requests share: the models, the limits, the numbers, and whether the server is draining.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::Config;
 use crate::metrics::HttpMetrics;
+use crate::registry::Registry;
+use crate::repository::Repository;
 use crate::served::{ModelInfo, Served};
-use crate::{ApiError, Config};
 
-/// A model and what it says about itself.
-#[derive(Clone)]
+/// A version of a model, and what it says about itself.
 pub(crate) struct Model {
+    pub name: String,
+    pub version: u64,
     pub served: Arc<dyn Served>,
     pub info: Arc<ModelInfo>,
+    /// Whether it was replaced or unloaded, and so ends while requests go on.
+    retired: AtomicBool,
+    /// Dropped after `served`, whose end waits for that.
+    dropped: Option<Sender<()>>,
+}
+
+impl Model {
+    pub fn new(name: &str, version: u64, served: Arc<dyn Served>, info: ModelInfo) -> Self {
+        let (name, info) = (name.to_owned(), Arc::new(info));
+        Self { name, version, served, info, retired: AtomicBool::new(false), dropped: None }
+    }
+
+    /// Lets the model end on a thread of its own, when the last request that holds it is answered.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Model {
+    /// To end a model waits for its threads, and no request should.
+    fn drop(&mut self) {
+        if !self.retired.load(Ordering::Acquire) {
+            return;
+        }
+        let (served, (dropped, end)) = (Arc::clone(&self.served), channel());
+        self.dropped = Some(dropped);
+        let ended = thread::Builder::new().name("retire".to_owned()).spawn(move || {
+            // Says so by its error: from then on this is the last that holds the model.
+            end.recv().ok();
+            drop(served);
+        });
+        if let Err(error) = ended {
+            tracing::warn!(%error, model = self.name, "no thread to end a model that was replaced: it ends here");
+        }
+    }
 }
 
 /// The limits that a request meets.
@@ -41,7 +80,8 @@ impl From<&Config> for Limits {
 }
 
 pub(crate) struct State {
-    pub models: BTreeMap<String, Model>,
+    pub models: Registry,
+    pub repository: Option<Repository>,
     pub limits: Limits,
     pub metrics: HttpMetrics,
     draining: AtomicBool,
@@ -49,15 +89,14 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub fn new(models: BTreeMap<String, Model>, limits: Limits, metrics: HttpMetrics) -> Self {
-        Self { models, limits, metrics, draining: AtomicBool::new(false), told: Notify::new() }
-    }
-
-    pub fn model(&self, name: &str) -> Result<&Model, ApiError> {
-        self.models.get(name).ok_or_else(|| ApiError::UnknownModel {
-            name: name.to_owned(),
-            known: self.models.keys().cloned().collect::<Vec<_>>().join(", "),
-        })
+    pub fn new(
+        models: Registry,
+        repository: Option<Repository>,
+        limits: Limits,
+        metrics: HttpMetrics,
+    ) -> Self {
+        let (draining, told) = (AtomicBool::new(false), Notify::new());
+        Self { models, repository, limits, metrics, draining, told }
     }
 
     /// From now on the server is not ready, and asks its callers to go elsewhere.

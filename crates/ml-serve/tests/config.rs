@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ml_serve::config::{
-    Config, ConfigError, Invocation, Kind, LogFormat, ModelEntry, OptimisedCopy, RuntimeChoice, SETTINGS,
-    Setting, from_sources,
+    Config, ConfigError, Invocation, Kind, LogFormat, ModelControl, ModelEntry, OptimisedCopy, RuntimeChoice,
+    SETTINGS, Setting, from_sources,
 };
 
 #[path = "config/documents.rs"]
@@ -101,6 +101,8 @@ fn every_key_reaches_its_own_field() {
         runtime = "onnxruntime"
         onnxruntime_path = "lib/libonnxruntime.so"
         optimised_copy = "never"
+        model_control = "explicit"
+        repository_poll_ms = 20
         batch_items_max = 6
         queue_items_max = 0x10
         queue_bytes_max = "14KiB"
@@ -136,6 +138,8 @@ fn every_key_reaches_its_own_field() {
         runtime: RuntimeChoice::OnnxRuntime,
         onnxruntime_path: Some("lib/libonnxruntime.so".into()),
         optimised_copy: OptimisedCopy::Never,
+        model_control: ModelControl::Explicit,
+        repository_poll: Duration::from_millis(20),
         batch_items_max: 6,
         queue_items_max: 16,
         queue_bytes_max: 14 * 1024,

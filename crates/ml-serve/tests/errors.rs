@@ -36,6 +36,11 @@ fn refusals() -> Vec<ApiError> {
         },
         ApiError::UnknownModel { name: text("iriss"), known: text("iris") },
         ApiError::UnknownVersion { name: text("iris"), version: text("2") },
+        ApiError::Unloaded { name: text("iris") },
+        ApiError::LoadFailed { name: text("iris"), reason: text("failed to poll from model repository") },
+        ApiError::NotControlled {
+            message: text("explicit model load / unload is not allowed if polling is enabled"),
+        },
         ApiError::InvalidTensors { message: text("unexpected inference input 'X' for model 'iris'") },
         ApiError::Unsupported { message: text("Client shared memory is disabled.") },
         ApiError::NotFound { path: text("/model") },

@@ -31,6 +31,10 @@ pub struct Config {
     pub onnxruntime_path: Option<PathBuf>,
     /// Whether the optimised form of each model is kept on disk.
     pub optimised_copy: OptimisedCopy,
+    /// Who decides which models of a repository are served.
+    pub model_control: ModelControl,
+    /// Time between two looks at the repositories.
+    pub repository_poll: Duration,
     /// Most items in one model run.
     pub batch_items_max: usize,
     /// Most items that wait for one model; more are refused.
@@ -85,6 +89,17 @@ pub enum OptimisedCopy {
     Never,
 }
 
+/// Who decides which models of a repository are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelControl {
+    /// All of them, from the start and for good.
+    None,
+    /// Requests: none are loaded at the start.
+    Explicit,
+    /// What the folders hold, also later.
+    Poll,
+}
+
 /// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -128,6 +143,8 @@ impl Config {
             runtime: RuntimeChoice::Auto,
             onnxruntime_path: None,
             optimised_copy: OptimisedCopy::Never,
+            model_control: ModelControl::None,
+            repository_poll: Duration::ZERO,
             batch_items_max: 0,
             queue_items_max: 0,
             queue_bytes_max: 0,

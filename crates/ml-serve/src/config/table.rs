@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::setting::{Choice, Kind, Setting};
-use super::{Config, LogFormat, OptimisedCopy, RuntimeChoice, form};
+use super::{Config, LogFormat, ModelControl, OptimisedCopy, RuntimeChoice, form};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -86,6 +86,20 @@ pub const SETTINGS: &[Setting] = &[
             Choice { word: "beside_model", set: |config| config.optimised_copy = OptimisedCopy::BesideModel },
             Choice { word: "never", set: |config| config.optimised_copy = OptimisedCopy::Never },
         ]),
+    },
+    Setting {
+        key: "model_control",
+        help: "who loads models of a repository",
+        kind: Kind::Choice(&[
+            Choice { word: "none", set: |config| config.model_control = ModelControl::None },
+            Choice { word: "explicit", set: |config| config.model_control = ModelControl::Explicit },
+            Choice { word: "poll", set: |config| config.model_control = ModelControl::Poll },
+        ]),
+    },
+    Setting {
+        key: "repository_poll_ms",
+        help: "time between two looks at repositories",
+        kind: time(15_000, 10, |config, ms| config.repository_poll = millis(ms)),
     },
     Setting {
         key: "batch_items_max",

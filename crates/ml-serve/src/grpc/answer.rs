@@ -2,14 +2,15 @@
 
 use super::proto::ModelInferResponse;
 use super::proto::model_infer_response::InferOutputTensor;
+use crate::oip::inputs::Contract;
 use crate::oip::outputs::Answered;
-use crate::oip::{VERSION, binary, datatype};
+use crate::oip::{binary, datatype};
 
 /// Writes an answer.
-pub(super) fn write(model: &str, id: String, outputs: Vec<Answered<'_>>) -> ModelInferResponse {
+pub(super) fn write(contract: Contract<'_>, id: String, outputs: Vec<Answered<'_>>) -> ModelInferResponse {
     let mut response = ModelInferResponse {
-        model_name: model.to_owned(),
-        model_version: VERSION.to_owned(),
+        model_name: contract.name.to_owned(),
+        model_version: contract.version.to_string(),
         id,
         ..ModelInferResponse::default()
     };

@@ -10,18 +10,23 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::counted::Counted;
 use super::proto::grpc_inference_service_server::GrpcInferenceService;
+use super::proto::model_repository_parameter::ParameterChoice as ConfigChoice;
+use super::proto::repository_index_response::ModelIndex;
 use super::proto::{
     ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse, ModelMetadataRequest,
     ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse, ModelStatisticsRequest,
-    ModelStatisticsResponse, ModelStreamInferResponse, ServerLiveRequest, ServerLiveResponse,
-    ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
+    ModelStatisticsResponse, ModelStreamInferResponse, RepositoryIndexRequest, RepositoryIndexResponse,
+    RepositoryModelLoadRequest, RepositoryModelLoadResponse, RepositoryModelUnloadRequest,
+    RepositoryModelUnloadResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest,
+    ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
 };
 use super::{answer, describe, request, stream};
-use crate::oip::Refusal;
+use crate::ApiError;
 use crate::oip::describe::ServerMetadata;
 use crate::oip::models::{self, Named};
 use crate::oip::outputs::Wanted;
-use crate::state::State;
+use crate::oip::{Refusal, repository};
+use crate::state::{Model, State};
 
 /// The protocol's service.
 #[derive(Clone)]
@@ -45,8 +50,9 @@ impl Service {
     }
 
     async fn predict(&self, mut message: ModelInferRequest) -> Result<ModelInferResponse, Refusal> {
-        let named = Named::new(std::mem::take(&mut message.model_name), &message.model_version);
-        let (model, contract) = named.of(&self.state)?;
+        let found =
+            Named::new(std::mem::take(&mut message.model_name), &message.model_version).of(&self.state)?;
+        let (model, contract) = found.parts()?;
         let deadline = Instant::now().checked_add(self.state.limits.request_timeout);
         message.model_name = contract.name.to_owned();
         let mut asked = request::read(message)?;
@@ -55,7 +61,7 @@ impl Service {
         let options = asked.parameters.options(deadline, Priority::Interactive);
         let (outputs, _) = models::call(model, inputs, options).await?;
         let outputs = wanted.pick(contract, true, &outputs)?;
-        Ok(answer::write(contract.name, asked.id, outputs))
+        Ok(answer::write(contract, asked.id, outputs))
     }
 }
 
@@ -77,7 +83,7 @@ impl GrpcInferenceService for Service {
         let ModelReadyRequest { name, version } = asked.into_inner();
         let named = Named::new(name, &version);
         let ready = match named.of(&self.state) {
-            Ok((_, contract)) => models::ready(&self.state, contract.name).await.is_ok(),
+            Ok(found) => found.ready(&self.state).await.is_ok(),
             Err(_) => false,
         };
         Ok(Response::new(counted.ended(Ok(ModelReadyResponse { ready }))?))
@@ -94,14 +100,19 @@ impl GrpcInferenceService for Service {
     async fn model_metadata(&self, asked: Request<ModelMetadataRequest>) -> Answer<ModelMetadataResponse> {
         let ModelMetadataRequest { name, version } = asked.into_inner();
         let named = Named::new(name, &version);
-        self.asked("grpc ModelMetadata", || Ok(describe::metadata(named.of(&self.state)?.1)))
+        self.asked("grpc ModelMetadata", || {
+            let found = named.of(&self.state)?;
+            Ok(describe::metadata(found.parts()?.1, named.versions(&self.state)))
+        })
     }
 
     async fn model_config(&self, asked: Request<ModelConfigRequest>) -> Answer<ModelConfigResponse> {
         let ModelConfigRequest { name, version } = asked.into_inner();
         let named = Named::new(name, &version);
         self.asked("grpc ModelConfig", || {
-            Ok(ModelConfigResponse { config: Some(describe::config(named.of(&self.state)?.1)) })
+            let found = named.of(&self.state)?;
+            let (_, contract) = found.parts()?;
+            Ok(ModelConfigResponse { config: Some(contract.pipeline.settled().config.clone()) })
         })
     }
 
@@ -112,16 +123,73 @@ impl GrpcInferenceService for Service {
         let ModelStatisticsRequest { name, version } = asked.into_inner();
         self.asked("grpc ModelStatistics", || {
             let of_all = || {
-                let models = self.state.models.iter();
-                let tensors = models.filter_map(|(name, model)| Some((name, model.served.tensors()?)));
-                tensors.map(|(name, model)| describe::statistics(name, model)).collect()
+                let models = self.state.models.all();
+                let of_model = |model: &Arc<Model>| {
+                    Some(describe::statistics(&model.name, model.version, model.served.tensors()?))
+                };
+                models.iter().filter_map(of_model).collect()
             };
             if name.is_empty() {
                 return Ok(ModelStatisticsResponse { model_stats: of_all() });
             }
-            let named = Named::new(name, &version);
-            let (model, contract) = named.of(&self.state)?;
-            Ok(ModelStatisticsResponse { model_stats: vec![describe::statistics(contract.name, model)] })
+            let found = Named::new(name, &version).of(&self.state)?;
+            let (model, contract) = found.parts()?;
+            let statistics = describe::statistics(contract.name, contract.version, model);
+            Ok(ModelStatisticsResponse { model_stats: vec![statistics] })
+        })
+    }
+
+    async fn repository_index(
+        &self,
+        asked: Request<RepositoryIndexRequest>,
+    ) -> Answer<RepositoryIndexResponse> {
+        self.asked("grpc RepositoryIndex", || {
+            let listed = repository::index(&self.state, asked.get_ref().ready).into_iter();
+            let models = listed.map(|listed| ModelIndex {
+                name: listed.name,
+                version: listed.version.unwrap_or_default(),
+                state: listed.state.unwrap_or_default().to_owned(),
+                reason: listed.reason.unwrap_or_default(),
+            });
+            Ok(RepositoryIndexResponse { models: models.collect() })
+        })
+    }
+
+    async fn repository_model_load(
+        &self,
+        asked: Request<RepositoryModelLoadRequest>,
+    ) -> Answer<RepositoryModelLoadResponse> {
+        let mut counted = Counted::enter(&self.state, "grpc RepositoryModelLoad");
+        let RepositoryModelLoadRequest { repository_name, model_name, parameters } = asked.into_inner();
+        // KServe's clients have the name where Triton's have the repository's.
+        let name = if model_name.is_empty() { repository_name } else { model_name };
+        let state = Arc::clone(&self.state);
+        let loaded = tokio::task::spawn_blocking(move || {
+            if parameters.keys().any(|key| key.starts_with("file:")) {
+                return Err(repository::no_files());
+            }
+            let config =
+                parameters.into_iter().find_map(|(key, parameter)| match parameter.parameter_choice {
+                    Some(ConfigChoice::StringParam(config)) if key == "config" => Some(config),
+                    _ => None,
+                });
+            repository::load(&state, &name, &repository::Asked { config })
+        });
+        let broken =
+            |error: tokio::task::JoinError| Refusal(ApiError::NotReady { reason: error.to_string() });
+        counted.ended(loaded.await.map_err(broken).flatten())?;
+        Ok(Response::new(RepositoryModelLoadResponse {}))
+    }
+
+    async fn repository_model_unload(
+        &self,
+        asked: Request<RepositoryModelUnloadRequest>,
+    ) -> Answer<RepositoryModelUnloadResponse> {
+        let RepositoryModelUnloadRequest { repository_name, model_name, .. } = asked.into_inner();
+        let name = if model_name.is_empty() { repository_name } else { model_name };
+        self.asked("grpc RepositoryModelUnload", || {
+            repository::unload(&self.state, &name)?;
+            Ok(RepositoryModelUnloadResponse {})
         })
     }
 

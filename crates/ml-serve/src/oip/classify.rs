@@ -49,6 +49,7 @@ impl Ranked for bool {
 /// For an output of texts, and for one that is too large to be sorted.
 pub(super) fn classes(
     contract: Contract<'_>,
+    name: &str,
     output: &RawTensor,
     wanted: usize,
 ) -> Result<RawTensor, Refusal> {
@@ -56,21 +57,15 @@ pub(super) fn classes(
     if tensor.shape().iter().product::<usize>() > ELEMENTS_MAX {
         return Err(Refusal::invalid("classification output tensor too large"));
     }
-    let labels: Vec<&str> = labels(contract).collect();
+    let labels = contract.pipeline.settled().labels.get(name).map(Vec::as_slice).unwrap_or_default();
     let batched = contract.pipeline.batched();
     with_numbers!(&tensor, array => {
         let elements: Vec<_> = array.iter().copied().collect();
-        Ok(ranked(&elements, batched.then(|| output.shape.first().copied().unwrap_or(1)), wanted, &labels))
+        Ok(ranked(&elements, batched.then(|| output.shape.first().copied().unwrap_or(1)), wanted, labels))
     }, else Err(Refusal::invalid("class result not available for output due to unsupported type 'BYTES'")))
 }
 
-/// The names of the classes, as the model's own notes have them.
-fn labels(contract: Contract<'_>) -> impl Iterator<Item = &str> {
-    let labels = contract.pipeline.signature().metadata.get("labels");
-    labels.into_iter().flat_map(|labels| labels.split(',')).map(str::trim)
-}
-
-fn ranked<T: Ranked>(elements: &[T], rows: Option<usize>, wanted: usize, labels: &[&str]) -> RawTensor {
+fn ranked<T: Ranked>(elements: &[T], rows: Option<usize>, wanted: usize, labels: &[String]) -> RawTensor {
     let row = elements.len() / rows.unwrap_or(1).max(1);
     let count = wanted.min(row);
     let mut texts = Vec::with_capacity(rows.unwrap_or(1) * count);
@@ -97,7 +92,8 @@ mod tests {
 
     #[test]
     fn the_largest_come_first_with_place_and_label() {
-        let ranked_floats = ranked(&[0.25_f32, 1.0, f32::NAN, 0.5, 2.0, -1.0], Some(2), 2, &["a", "b"]);
+        let ranked_floats =
+            ranked(&[0.25_f32, 1.0, f32::NAN, 0.5, 2.0, -1.0], Some(2), 2, &["a".to_owned(), "b".to_owned()]);
         assert_eq!(ranked_floats.shape, [2, 2]);
         assert_eq!(texts(&ranked_floats), ["1.000000:1:b", "0.250000:0:a", "2.000000:1:b", "0.500000:0:a"]);
         let ranked_whole = ranked(&[3_i32, 7, 7], None, 9, &[]);

@@ -4,7 +4,7 @@ use ml_core::{Dimension, TensorInfo};
 use serde::Serialize;
 
 use super::inputs::Contract;
-use super::{EXTENSIONS, VERSION, datatype};
+use super::{EXTENSIONS, datatype};
 
 /// What a server says about itself.
 #[derive(Debug, Serialize)]
@@ -24,8 +24,8 @@ impl Default for ServerMetadata<'_> {
 #[derive(Debug, Serialize)]
 pub(crate) struct ModelMetadata<'a> {
     pub name: &'a str,
-    pub versions: Vec<&'a str>,
-    pub platform: &'static str,
+    pub versions: Vec<String>,
+    pub platform: &'a str,
     pub inputs: Vec<TensorMetadata<'a>>,
     pub outputs: Vec<TensorMetadata<'a>>,
 }
@@ -39,7 +39,8 @@ pub(crate) struct TensorMetadata<'a> {
 }
 
 impl<'a> Contract<'a> {
-    pub fn metadata(self) -> ModelMetadata<'a> {
+    /// `versions` are those that are ready, or the one that was asked for.
+    pub fn metadata(self, versions: Vec<String>) -> ModelMetadata<'a> {
         let signature = self.pipeline.signature();
         let tensors = |infos: &'a [TensorInfo]| {
             let tensor = |info: &'a TensorInfo| TensorMetadata {
@@ -51,26 +52,11 @@ impl<'a> Contract<'a> {
         };
         ModelMetadata {
             name: self.name,
-            versions: vec![VERSION],
-            platform: self.platform(),
+            versions,
+            platform: &self.pipeline.settled().config.platform,
             inputs: tensors(&signature.inputs),
             outputs: tensors(&signature.outputs),
         }
-    }
-
-    /// Triton's word for what runs the model, as far as it has one.
-    pub fn platform(self) -> &'static str {
-        if self.backend() == "rten" { "rten_onnx" } else { "onnxruntime_onnx" }
-    }
-
-    /// The runtime's name.
-    pub fn backend(self) -> &'static str {
-        if self.pipeline.model().runtime().starts_with("rten") { "rten" } else { "onnxruntime" }
-    }
-
-    /// Most rows of a request, and 0 for a model that knows no rows.
-    pub fn batch_size_max(self) -> usize {
-        if self.pipeline.batched() { self.rows_max } else { 0 }
     }
 }
 
@@ -79,7 +65,7 @@ pub(super) fn sizes(info: &TensorInfo) -> Vec<i64> {
     info.shape.iter().flatten().map(size).collect()
 }
 
-pub(super) fn size(dimension: &Dimension) -> i64 {
+fn size(dimension: &Dimension) -> i64 {
     match dimension {
         Dimension::Fixed(size) => i64::try_from(*size).unwrap_or(i64::MAX),
         Dimension::Dynamic(_) => -1,

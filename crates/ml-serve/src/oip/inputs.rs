@@ -11,9 +11,8 @@ use crate::tensors::{Data, RawTensor, Tensors, element_bytes};
 #[derive(Clone, Copy)]
 pub(crate) struct Contract<'a> {
     pub name: &'a str,
+    pub version: u64,
     pub pipeline: &'a OnnxPipeline,
-    /// Most rows of one request.
-    pub rows_max: usize,
 }
 
 impl Contract<'_> {
@@ -135,8 +134,8 @@ impl Contract<'_> {
                 "input '{name}' batch size does not match other inputs for '{model}'"
             )));
         }
-        if rows > self.rows_max {
-            let most = self.rows_max;
+        let most = self.pipeline.rows_max();
+        if rows > most {
             return Err(Refusal::invalid(format!(
                 "inference request batch-size must be <= {most} for '{model}'"
             )));

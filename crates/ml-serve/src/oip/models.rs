@@ -1,16 +1,17 @@
 //! The models as the protocol's requests name them, ask after them and call them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::rt::time::timeout;
 use ml_core::{CallOptions, Timings, WhenFull};
 
+use super::Refusal;
 use super::inputs::Contract;
-use super::{Refusal, VERSION};
 use crate::ApiError;
 use crate::onnx::TensorModel;
 use crate::served::within;
-use crate::state::State;
+use crate::state::{Model, State};
 use crate::tensors::Tensors;
 
 /// The longest that a readiness check may take: probes of common orchestrators give up soon after.
@@ -33,32 +34,56 @@ impl Named {
     ///
     /// # Errors
     /// When it is not there.
-    pub fn of<'a>(&'a self, state: &'a State) -> Result<(&'a TensorModel, Contract<'a>), Refusal> {
-        let unknown = || ApiError::UnknownModel { name: self.model.clone(), known: String::new() };
-        let tensors = state.model(&self.model)?.served.tensors().ok_or_else(unknown)?;
-        if let Some(version) = self.version.as_ref().filter(|version| *version != VERSION) {
-            let (name, version) = (self.model.clone(), version.clone());
-            return Err(Refusal(ApiError::UnknownVersion { name, version }));
+    pub fn of(&self, state: &State) -> Result<Found, Refusal> {
+        let model = state.models.find(&self.model, self.version.as_deref())?;
+        if model.served.tensors().is_none() {
+            let (name, known) = (self.model.clone(), String::new());
+            return Err(Refusal(ApiError::UnknownModel { name, known }));
         }
-        let rows_max = state.limits.call_items_max;
-        Ok((tensors, Contract { name: &self.model, pipeline: tensors.pipeline(), rows_max }))
+        Ok(Found(model))
+    }
+
+    /// Returns the versions to tell of: the one that is named, or all that are ready.
+    pub fn versions(&self, state: &State) -> Vec<String> {
+        self.version.clone().map_or_else(|| state.models.versions(&self.model), |version| vec![version])
+    }
+}
+
+/// A model of tensors, held for as long as a request needs it.
+pub(crate) struct Found(Arc<Model>);
+
+impl Found {
+    /// The model, and what requests are checked against.
+    ///
+    /// # Errors
+    /// When it is no model of tensors, which whoever found it has seen.
+    pub fn parts(&self) -> Result<(&TensorModel, Contract<'_>), Refusal> {
+        let missing = || ApiError::Unloaded { name: self.0.name.clone() };
+        let tensors = self.0.served.tensors().ok_or_else(missing)?;
+        Ok((tensors, Contract { name: &self.0.name, version: self.0.version, pipeline: tensors.pipeline() }))
+    }
+
+    /// Makes the model prove that it works.
+    pub async fn ready(&self, state: &State) -> Result<(), ApiError> {
+        ready(state, &self.0).await
     }
 }
 
 /// Makes every model prove that it works.
 pub(crate) async fn all_ready(state: &State) -> Result<(), ApiError> {
-    for name in state.models.keys() {
-        ready(state, name).await?;
+    for model in state.models.all() {
+        ready(state, &model).await?;
     }
     Ok(())
 }
 
 /// Makes a model prove that it works, while the server takes requests at all.
-pub(crate) async fn ready(state: &State, name: &str) -> Result<(), ApiError> {
+pub(crate) async fn ready(state: &State, model: &Model) -> Result<(), ApiError> {
     if state.is_draining() {
         return Err(ApiError::NotReady { reason: "the server is shutting down".to_owned() });
     }
-    let checked = state.model(name)?.served.check(within(CHECK_TIMEOUT, WhenFull::Refuse));
+    let name = &model.name;
+    let checked = model.served.check(within(CHECK_TIMEOUT, WhenFull::Refuse));
     let reason = match timeout(CHECK_TIMEOUT, checked).await {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => format!("{name}: {error}"),

@@ -5,7 +5,7 @@ use ml_core::Tensor;
 
 use super::inputs::Contract;
 use super::request::{InferRequest, WantedOutput};
-use super::{Refusal, VERSION, binary, classify, datatype};
+use super::{Refusal, binary, classify, datatype};
 use crate::tensors::{RawTensor, Tensors};
 
 /// One output of an answer.
@@ -62,7 +62,7 @@ impl Wanted {
         let picked = self.0.into_iter().filter_map(|(place, wanted)| {
             let (info, tensor) = (infos.get(place)?, outputs.0.get(place)?);
             let tensor = match wanted.classes {
-                Some(classes) => classify::classes(contract, tensor, classes),
+                Some(classes) => classify::classes(contract, &info.name, tensor, classes),
                 None => Ok(tensor.clone()),
             };
             let binary = wanted.binary.unwrap_or(binary_by_default);
@@ -85,7 +85,7 @@ pub(crate) struct Written {
 ///
 /// # Errors
 /// When an output cannot be said in JSON: half precision, or a text that is not UTF-8.
-pub(crate) fn write(model: &str, id: &str, outputs: &[Answered<'_>]) -> Result<Written, Refusal> {
+pub(crate) fn write(contract: Contract<'_>, id: &str, outputs: &[Answered<'_>]) -> Result<Written, Refusal> {
     let elements: usize =
         outputs.iter().filter(|output| !output.binary).map(|output| output.tensor.bytes()).sum();
     let mut json = Vec::with_capacity(256 + 3 * elements);
@@ -97,9 +97,11 @@ pub(crate) fn write(model: &str, id: &str, outputs: &[Answered<'_>]) -> Result<W
         json.push(b',');
     }
     json.extend_from_slice(b"\"model_name\":");
-    text(&mut json, model);
+    text(&mut json, contract.name);
     json.extend_from_slice(b",\"model_version\":");
-    text(&mut json, VERSION);
+    json.push(b'"');
+    whole(&mut json, contract.version);
+    json.push(b'"');
     json.extend_from_slice(b",\"outputs\":[");
     for (index, output) in outputs.iter().enumerate() {
         if index > 0 {

@@ -35,6 +35,9 @@ impl Refusal {
             ApiError::UnknownVersion { name, version } => {
                 format!("Request for unknown model: '{name}' version {version} is not found")
             }
+            ApiError::Unloaded { name } => {
+                format!("Request for unknown model: '{name}' has no available versions")
+            }
             ApiError::NotFound { .. } => "Not Found".to_owned(),
             ApiError::MethodNotAllowed { .. } => "Method Not Allowed".to_owned(),
             ApiError::Engine(error @ Engine::Overloaded { .. }) => {

@@ -4,11 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::VERSION;
 use crate::onnx::{Span, TensorModel};
 
 /// Returns the statistics of one model, all members written out as whole numbers.
-pub(crate) fn of_model(name: &str, model: &TensorModel) -> Value {
+pub(crate) fn of_model(name: &str, version: u64, model: &TensorModel) -> Value {
     let calls = model.calls();
     let runs = model.pipeline().runs().by_rows();
     let executions: u64 = runs.values().map(|runs| runs.infer.count).sum();
@@ -23,7 +22,7 @@ pub(crate) fn of_model(name: &str, model: &TensorModel) -> Value {
     let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     json!({
         "name": name,
-        "version": VERSION,
+        "version": version.to_string(),
         "last_inference": calls.last.map_or(0, |time| u64::try_from(since(time)).unwrap_or(u64::MAX)),
         "inference_count": calls.rows,
         "execution_count": executions,

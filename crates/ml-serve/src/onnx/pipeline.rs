@@ -8,27 +8,21 @@ use ml_core::{
 };
 
 use super::runs::Runs;
+use crate::repository::Settled;
 use crate::tensors::{RawTensor, Tensors, as_bytes, element_bytes, join};
 
 /// Serves an ONNX model as it is.
 pub(crate) struct OnnxPipeline {
     model: Model,
-    batched: bool,
+    settled: Settled,
     /// Most rows of one run.
     run_rows_max: usize,
     runs: Runs,
 }
 
 impl OnnxPipeline {
-    pub fn new(model: Model, run_rows_max: usize) -> Self {
-        let signature = model.signature();
-        let leads_with_batch = |info: &TensorInfo| {
-            info.shape.as_ref().is_none_or(|shape| matches!(shape.first(), Some(Dimension::Dynamic(_))))
-        };
-        let inputs = !signature.inputs.is_empty()
-            && signature.inputs.iter().all(|info| info.shape.is_some() && leads_with_batch(info));
-        let batched = inputs && signature.outputs.iter().all(leads_with_batch);
-        Self { model, batched, run_rows_max: run_rows_max.max(1), runs: Runs::default() }
+    pub fn new(model: Model, settled: Settled, run_rows_max: usize) -> Self {
+        Self { model, settled, run_rows_max: run_rows_max.max(1), runs: Runs::default() }
     }
 
     pub fn model(&self) -> &Model {
@@ -44,14 +38,24 @@ impl OnnxPipeline {
         &self.runs
     }
 
+    /// What the model is served by.
+    pub fn settled(&self) -> &Settled {
+        &self.settled
+    }
+
+    /// Most rows of one request; 0 where the model knows no rows.
+    pub fn rows_max(&self) -> usize {
+        usize::try_from(self.settled.config.max_batch_size).unwrap_or(0)
+    }
+
     /// Whether the first size of every input and output is the batch.
     pub fn batched(&self) -> bool {
-        self.batched
+        self.settled.batched
     }
 
     /// The sizes of a tensor without the batch. `None` where the model does not say.
     pub fn row_shape<'a>(&self, info: &'a TensorInfo) -> Option<&'a [Dimension]> {
-        info.shape.as_deref().map(|shape| shape.get(usize::from(self.batched)..).unwrap_or_default())
+        info.shape.as_deref().map(|shape| shape.get(usize::from(self.batched())..).unwrap_or_default())
     }
 
     /// Most rows of one item: more are several items, which the runners share.
@@ -72,7 +76,7 @@ impl OnnxPipeline {
 
     /// How many of the items go into one run: as many as have no more rows than allowed, and one at least.
     fn piece(&self, items: &[&Tensors]) -> usize {
-        if !self.batched {
+        if !self.batched() {
             return 1;
         }
         let mut rows = 0;
@@ -94,7 +98,7 @@ impl OnnxPipeline {
         let outputs = self.kept(self.model.run(inputs)?)?;
         let run = run.computed();
         let results = if items.len() > 1 { self.shared_out(&outputs, items)? } else { vec![outputs] };
-        run.ended(items.iter().map(|item| if self.batched { item.rows() } else { 1 }).sum());
+        run.ended(items.iter().map(|item| if self.batched() { item.rows() } else { 1 }).sum());
         Ok(results)
     }
 
@@ -157,7 +161,7 @@ impl Pipeline for OnnxPipeline {
         inputs.iter().zip(&*item.0).try_for_each(|(info, tensor)| Self::check(info, tensor))?;
         let rows = item.rows();
         let differs = |(_, tensor): &(&TensorInfo, &RawTensor)| tensor.shape.first() != Some(&rows);
-        match inputs.iter().zip(&*item.0).find(|pair| self.batched && differs(pair)) {
+        match inputs.iter().zip(&*item.0).find(|pair| self.batched() && differs(pair)) {
             Some((info, tensor)) => Err(Rejection::new(info.name.clone(), "batch_size")
                 .value(format!("{:?}", tensor.shape))
                 .limit(format!("{rows} rows, as the other inputs have"))),
@@ -227,7 +231,7 @@ impl Pipeline for OnnxPipeline {
 
 impl OnnxPipeline {
     fn are_alike(&self, one: &Tensors, other: &Tensors) -> bool {
-        let from = usize::from(self.batched);
+        let from = usize::from(self.batched());
         one.0.iter().zip(&*other.0).all(|(one, other)| {
             one.element == other.element && one.shape.get(from..) == other.shape.get(from..)
         })

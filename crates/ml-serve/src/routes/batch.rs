@@ -23,13 +23,13 @@ pub(super) async fn predict_batch(
     state: Data<State>,
     name: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let model = state.model(&name)?.clone();
+    let model = state.models.find(&name, None)?;
     let limits = state.limits;
     let media = body::media(&request, WANTED)?;
     // Many items are work, not somebody who waits: unless told otherwise, single items go before them.
     let wishes = Wishes::read(&request, limits.request_timeout, Priority::Bulk)?;
     if media == Media::NdJson {
-        return Ok(ndjson::predict_stream(model.served, payload, limits, wishes.priority));
+        return Ok(ndjson::predict_stream(model, payload, limits, wishes.priority));
     }
     let body = body::read(&request, payload, limits.body(), WANTED).await?;
     let items = items(body::text(&body)?, limits)?;

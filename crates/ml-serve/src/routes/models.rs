@@ -21,11 +21,12 @@ struct Listed<'a> {
 }
 
 pub(super) async fn list(state: Data<State>) -> HttpResponse {
-    let models = state.models.iter().map(|(name, model)| Described { name, info: &model.info });
+    let models = state.models.latest();
+    let models = models.iter().map(|model| Described { name: &model.name, info: &model.info });
     HttpResponse::Ok().json(Listed { models: models.collect() })
 }
 
 pub(super) async fn describe(state: Data<State>, name: Path<String>) -> Result<HttpResponse, ApiError> {
-    let model = state.model(&name)?;
+    let model = state.models.find(&name, None)?;
     Ok(HttpResponse::Ok().json(Described { name: &name, info: &model.info }))
 }

@@ -16,7 +16,7 @@ use super::batch::{Written, sized};
 use crate::ApiError;
 use crate::body;
 use crate::served::{ItemResult, Served, within};
-use crate::state::Limits;
+use crate::state::{Limits, Model};
 
 /// Items of a window: enough to fill the runners' batches, few enough that results leave early.
 const WINDOW_ITEMS: usize = 256;
@@ -26,7 +26,7 @@ const WINDOWS_AHEAD: usize = 2;
 
 /// Answers a stream of lines.
 pub(super) fn predict_stream(
-    served: Arc<dyn Served>,
+    model: Arc<Model>,
     payload: Payload,
     limits: Limits,
     priority: Priority,
@@ -34,8 +34,8 @@ pub(super) fn predict_stream(
     let reader = Reader { payload, limits, unread: BytesMut::new(), skipped: 0, ended: false };
     let answered = windows(reader)
         .map(move |window| {
-            let served = Arc::clone(&served);
-            async move { Ok::<_, actix_web::Error>(answer(&*served, window, limits, priority).await) }
+            let model = Arc::clone(&model);
+            async move { Ok::<_, actix_web::Error>(answer(&*model.served, window, limits, priority).await) }
         })
         .buffered(WINDOWS_AHEAD);
     HttpResponse::Ok().content_type("application/x-ndjson").streaming(answered)

@@ -3,6 +3,7 @@
 mod body;
 mod infer;
 mod models;
+mod repository;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Resource};
@@ -12,7 +13,7 @@ use crate::ApiError;
 use crate::oip::Refusal;
 
 /// The paths, with their methods and what they are for; those of a model also take `/versions/{version}` after its name.
-pub(crate) const ROUTES: [(&str, &str, &str); 13] = [
+pub(crate) const ROUTES: [(&str, &str, &str); 17] = [
     ("GET", "/v2", "the server: name, version, extensions of the Open Inference Protocol"),
     ("GET", "/v2/health/live", "200 while the process runs"),
     ("GET", "/v2/health/ready", "200 when every model has just made a real prediction"),
@@ -22,6 +23,10 @@ pub(crate) const ROUTES: [(&str, &str, &str); 13] = [
     ("GET", "/v2/models/{model}/config", "the model's configuration"),
     ("GET", "/v2/models/{model}/stats", "the model's statistics"),
     ("POST", "/v2/models/{model}/infer", "predicts tensors, in JSON or binary"),
+    ("POST", "/v2/repository/index", "what models there are, and which of them are ready"),
+    ("POST", "/v2/repository/{repository}/index", "as without the repository"),
+    ("POST", "/v2/repository/models/{model}/load", "loads a model, or loads it again"),
+    ("POST", "/v2/repository/models/{model}/unload", "serves a model no longer"),
     ("GET", "/v2/models/{model}/versions/{version}", "a version of a model, and the same below it"),
     ("GET", "/v2/models/{model}/versions/{version}/ready", "as without version"),
     ("GET", "/v2/models/{model}/versions/{version}/stats", "as without version"),
@@ -40,6 +45,17 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .service(of_model("/config", "GET, HEAD").route(read().to(models::config)))
         .service(of_model("/stats", "GET, HEAD").route(read().to(models::statistics)))
         .service(of_model("/infer", "POST").route(web::post().to(infer::infer)))
+        .service(
+            resource(&["/v2/repository/index", "/v2/repository/{repository}/index"], "POST")
+                .route(web::post().to(repository::index)),
+        )
+        .service(
+            resource(&["/v2/repository/models/{model}/load"], "POST").route(web::post().to(repository::load)),
+        )
+        .service(
+            resource(&["/v2/repository/models/{model}/unload"], "POST")
+                .route(web::post().to(repository::unload)),
+        )
         .service(web::resource("/v2/{rest:.*}").default_service(web::to(not_found)));
 }
 

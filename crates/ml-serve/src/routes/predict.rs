@@ -22,7 +22,7 @@ pub(super) async fn predict(
     state: Data<State>,
     name: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let model = state.model(&name)?;
+    let model = state.models.find(&name, None)?;
     if body::media(&request, WANTED)? == Media::NdJson {
         let found = "application/x-ndjson".to_owned();
         return Err(ApiError::UnsupportedMediaType { found, wanted: WANTED });

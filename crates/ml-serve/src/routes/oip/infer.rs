@@ -30,8 +30,8 @@ pub(super) async fn infer(
     payload: Payload,
     state: Data<State>,
 ) -> Result<HttpResponse, Refusal> {
-    let named = named(&request);
-    let (model, contract) = named.of(&state)?;
+    let found = named(&request).of(&state)?;
+    let (model, contract) = found.parts()?;
     let limits = state.limits;
     let wishes = Wishes::read(&request, limits.request_timeout, Priority::Interactive)?;
     let form = Form::read(request.headers().get(&HEADER).map(|value| value.as_bytes()))?;
@@ -43,7 +43,7 @@ pub(super) async fn infer(
     let options = asked.parameters.options(wishes.deadline, wishes.priority);
     let (outputs, timings) = models::call(model, inputs, options).await?;
     let outputs = wanted.pick(contract, asked.parameters.binary_output, &outputs)?;
-    let written = write(contract.name, &asked.id, &outputs)?;
+    let written = write(contract, &asked.id, &outputs)?;
     let mut response = answer(&request, written)?;
     response.extensions_mut().insert(timings);
     Ok(response)

@@ -4,9 +4,11 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
+use crate::ApiError;
 use crate::oip::describe::ServerMetadata;
-use crate::oip::models::{self, Named};
+use crate::oip::models::Named;
 use crate::oip::{Refusal, statistics as measured};
+use crate::repository::config_json;
 use crate::routes::operations;
 use crate::state::State;
 
@@ -29,34 +31,37 @@ pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, Refusal> {
 }
 
 pub(super) async fn model_ready(state: Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
-    let named = named(&request);
-    let (_, contract) = named.of(&state)?;
-    models::ready(&state, contract.name).await?;
+    let found = named(&request).of(&state)?;
+    found.ready(&state).await?;
+    let (_, contract) = found.parts()?;
     Ok(HttpResponse::Ok().json(json!({ "name": contract.name, "ready": true })))
 }
 
 pub(super) async fn metadata(state: Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
     let named = named(&request);
-    let (_, contract) = named.of(&state)?;
-    Ok(HttpResponse::Ok().json(contract.metadata()))
+    let found = named.of(&state)?;
+    let (_, contract) = found.parts()?;
+    Ok(HttpResponse::Ok().json(contract.metadata(named.versions(&state))))
 }
 
 pub(super) async fn config(state: Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
-    let named = named(&request);
-    let (_, contract) = named.of(&state)?;
-    Ok(HttpResponse::Ok().json(contract.config()))
+    let found = named(&request).of(&state)?;
+    let (_, contract) = found.parts()?;
+    let unwritable = |reason| Refusal(ApiError::Unwritable { reason });
+    Ok(HttpResponse::Ok().json(config_json(&contract.pipeline.settled().config).map_err(unwritable)?))
 }
 
 pub(super) async fn statistics(state: Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
-    let named = named(&request);
-    let (model, contract) = named.of(&state)?;
-    Ok(HttpResponse::Ok().json(json!({ "model_stats": [measured::of_model(contract.name, model)] })))
+    let found = named(&request).of(&state)?;
+    let (model, contract) = found.parts()?;
+    let measured = measured::of_model(contract.name, contract.version, model);
+    Ok(HttpResponse::Ok().json(json!({ "model_stats": [measured] })))
 }
 
 pub(super) async fn all_statistics(state: Data<State>) -> HttpResponse {
-    let models = state
-        .models
+    let models = state.models.all();
+    let measured = models
         .iter()
-        .filter_map(|(name, model)| Some(measured::of_model(name, model.served.tensors()?)));
-    HttpResponse::Ok().json(json!({ "model_stats": models.collect::<Vec<_>>() }))
+        .filter_map(|model| Some(measured::of_model(&model.name, model.version, model.served.tensors()?)));
+    HttpResponse::Ok().json(json!({ "model_stats": measured.collect::<Vec<_>>() }))
 }
