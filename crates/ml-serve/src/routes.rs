@@ -62,10 +62,11 @@ pub(crate) fn refuse(path: &str, refusal: ApiError) -> HttpResponse {
 /// Puts the routes into an application.
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
+        // They are tried in this order, so the one that is asked most comes first.
+        .service(resource("/models/{model}/predict", "POST").route(web::post().to(predict::predict)))
         .service(resource("/", "GET, HEAD").route(read().to(operations::index)))
         .service(resource("/models", "GET, HEAD").route(read().to(models::list)))
         .service(resource("/models/{model}", "GET, HEAD").route(read().to(models::describe)))
-        .service(resource("/models/{model}/predict", "POST").route(web::post().to(predict::predict)))
         .service(
             resource("/models/{model}/predict_batch", "POST").route(web::post().to(batch::predict_batch)),
         )

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ml_core::{CacheOptions, CallOptions, Engine, EngineBuilder, Pipeline, Timings, WhenFull};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::ApiError;
@@ -176,7 +176,7 @@ where
 {
     fn call<'a>(&'a self, items: Vec<Item<'a>>, options: CallOptions) -> Later<'a, Reply> {
         Box::pin(async move {
-            let mut extracted = Extracted::of(items, extract::<P::Input>);
+            let mut extracted = Extracted::of(items, |item| extract(item));
             let answer = self.engine.call(extracted.take(), options).await;
             let written = answer.results.into_iter().map(|result| respond(result.map_err(ApiError::Engine)));
             Reply { results: extracted.placed(written), timings: answer.timings }
@@ -193,7 +193,7 @@ where
 }
 
 /// Reads one item. A second, slower pass names the field at fault, which a good item never pays for.
-pub(crate) fn extract<T: DeserializeOwned>(json: &str) -> Result<T, ApiError> {
+pub(crate) fn extract<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, ApiError> {
     serde_json::from_str(json).map_err(|error| {
         if !error.is_data() {
             return ApiError::MalformedJson { reason: error.to_string() };

@@ -7,6 +7,7 @@ use ml_core::{
     TensorInfo,
 };
 
+use super::json::Wanted;
 use super::runs::Runs;
 use crate::repository::Settled;
 use crate::tensors::{RawTensor, Tensors, as_bytes, element_bytes, join};
@@ -56,6 +57,11 @@ impl OnnxPipeline {
     /// The sizes of a tensor without the batch. `None` where the model does not say.
     pub fn row_shape<'a>(&self, info: &'a TensorInfo) -> Option<&'a [Dimension]> {
         info.shape.as_deref().map(|shape| shape.get(usize::from(self.batched())..).unwrap_or_default())
+    }
+
+    /// What an item in JSON has.
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        Wanted { inputs: &self.signature().inputs, batched: self.batched() }
     }
 
     /// Most rows of one item: more are several items, which the runners share.

@@ -5,12 +5,14 @@ use std::time::{Instant, SystemTime};
 
 use ml_core::{CallOptions, Engine, Stage, TensorInfo, Timings};
 use serde_json::json;
-use serde_json::value::to_raw_value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::json::{self, NamedTensors};
 use super::{OnnxPipeline, Span};
 use crate::ApiError;
-use crate::served::{Extracted, Item, ItemResult, Later, ModelInfo, Reply, Served, check_by_example};
+use crate::served::{
+    Extracted, Item, ItemResult, Later, ModelInfo, Reply, Served, check_by_example, extract,
+};
 use crate::tensors::{Tensors, joined};
 
 /// An item with more bytes is not compared with those in flight: to hash it takes longer than most models' share of it.
@@ -65,7 +67,7 @@ impl TensorModel {
         ModelInfo {
             description: Some(format!("the ONNX model {}", pipeline.model().path().display())),
             runtime: Some(pipeline.model().runtime().to_owned()),
-            example: Some(json::example(pipeline)),
+            example: Some(json::example(pipeline.wanted())),
             details,
         }
     }
@@ -117,7 +119,7 @@ impl TensorModel {
     /// Predicts items of one row each, each with a result of its own.
     async fn call_items(&self, items: Vec<Item<'_>>, options: CallOptions) -> Reply {
         let started = Instant::now();
-        let mut extracted = Extracted::of(items, |item| json::read_item(self.pipeline(), item));
+        let mut extracted = Extracted::of(items, |item| self.read(item));
         let answer = self.engine.call(extracted.take(), options).await;
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         for result in &answer.results {
@@ -129,6 +131,12 @@ impl TensorModel {
         drop(calls);
         let written = answer.results.into_iter().map(|result| self.written(result));
         Reply { results: extracted.placed(written), timings: answer.timings }
+    }
+
+    fn read(&self, item: &str) -> Result<Tensors, ApiError> {
+        let item: &RawValue = extract(item)?;
+        let read = json::read_item(item, self.pipeline().wanted());
+        read.map_err(|rejection| ApiError::Engine(ml_core::Error::Rejected(rejection)))
     }
 
     fn written(&self, result: Result<Tensors, ml_core::Error>) -> ItemResult {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ContentType, HeaderName};
 use actix_web::web::{Bytes, Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use ml_core::Priority;
@@ -44,9 +44,8 @@ pub(super) async fn infer(
     let (outputs, timings) = models::call(model, inputs, options).await?;
     let outputs = wanted.pick(contract, asked.parameters.binary_output, &outputs)?;
     let written = write(contract, &asked.id, &outputs)?;
-    let mut response = answer(&request, written)?;
-    response.extensions_mut().insert(timings);
-    Ok(response)
+    request.extensions_mut().insert(timings);
+    answer(&request, written)
 }
 
 fn answer(request: &HttpRequest, written: Written) -> Result<HttpResponse, Refusal> {
