@@ -146,6 +146,31 @@ fn a_tier_that_breaks_off_costs_no_prediction_and_is_then_passed_over() {
 }
 
 #[test]
+fn a_source_in_redis_that_breaks_off_is_an_error_and_gives_nobody_the_fact_of_another() {
+    for (fault, reason) in [
+        (Fault::Partial, "1 values for 2 keys"),
+        // Where the client notices first differs from run to run: while it reads, or when it sends again.
+        (Fault::CutMidAnswer, ""),
+        (Fault::Garbage, ""),
+        (Fault::Silence, "no answer within 50 ms"),
+    ] {
+        let server = BrokenRedis::start(fault);
+        let redis = Redis::open(&server.url(), RedisOptions { connections: 1, ..Default::default() });
+        let facts = Source::new(RedisFacts::new(redis.expect("a URL"), "", text)).cache(cached());
+        let budget = if fault == Fault::Silence { Duration::from_millis(50) } else { HOUR };
+        let engine = engine(facts.budget(budget).retry(RetryOptions { times: 0, ..Default::default() }));
+        // Asked again, they would be known if the failure of the first were remembered as a fact.
+        for _ in 0..2 {
+            let items = ["a", "b"].map(|id| (id.to_owned(), 0));
+            for result in engine.predict_many_blocking(items.to_vec()) {
+                let text = result.expect_err("no answer is whole").to_string();
+                assert!(text.contains(reason), "{fault:?}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn redis_killed_and_restarted_under_load_costs_no_prediction_and_no_second_fetch() {
     let mut server = RedisServer::start();
     let (source, asked) = counting(1);
