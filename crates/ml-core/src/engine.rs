@@ -20,8 +20,11 @@ mod sync;
 mod waiting;
 mod wake;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use futures_util::future::{Either, select};
 
 use crate::lookup::Running;
 use crate::{Error, Pipeline, Stage, Timings};
@@ -188,7 +191,10 @@ impl<P: Pipeline> Engine<P> {
                         inputs.push(input);
                         leads.push((place, lead));
                     }
-                    Role::Follow(input, follower) => follows.push((place, input, follower)),
+                    Role::Follow(input, follower) => {
+                        results[place] = Err(Error::DeadlineExceeded);
+                        follows.push((place, input, follower));
+                    }
                 }
             }
             let computed = self.compute(inputs, options, timings).await;
@@ -197,10 +203,24 @@ impl<P: Pipeline> Engine<P> {
                 results[place] = result;
             }
             // Those whose leader gave up try again, and this time they wait for room: they were taken in long ago.
-            open = timed(timings, Stage::Queue, follow(follows, &mut results)).await;
+            let following = self.in_time(follow(follows, &mut results), options.deadline);
+            open = timed(timings, Stage::Queue, following).await.unwrap_or_default();
             options.when_full = WhenFull::Wait;
         }
         results
+    }
+
+    /// Awaits what others do, until the deadline: an equal item may wait for its facts for longer than this one can.
+    ///
+    /// Without lookups nothing waits for others than the model, which knows deadlines itself.
+    async fn in_time<T>(&self, work: impl Future<Output = T>, deadline: Option<Instant>) -> Option<T> {
+        let Some(time_is_up) = deadline.and_then(|deadline| self.inner.sources.until(deadline)) else {
+            return Some(work.await);
+        };
+        match select(pin!(work), pin!(time_is_up)).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => None,
+        }
     }
 
     /// Takes items the whole way: validate, look up, clean, queue, predict, format.
@@ -218,7 +238,7 @@ impl<P: Pipeline> Engine<P> {
             return inputs.iter().map(|_| Err(error.clone())).collect();
         }
         let bytes = inputs.iter().map(cache::content_bytes).sum();
-        let prepared = self.prepare(inputs, options.deadline, timings).await;
+        let prepared = self.prepare(inputs, options, timings).await;
         let predicted = self.predict_prepared(prepared, bytes, options, timings).await;
         timed(timings, Stage::Format, self.inner.preparer.format(predicted)).await
     }
@@ -227,7 +247,7 @@ impl<P: Pipeline> Engine<P> {
     async fn prepare(
         &self,
         inputs: Vec<P::Input>,
-        deadline: Option<Instant>,
+        options: CallOptions,
         timings: &mut Timings,
     ) -> Vec<Prepared<P>> {
         let inner = &self.inner;
@@ -237,7 +257,9 @@ impl<P: Pipeline> Engine<P> {
         if inner.sources.is_empty() {
             return timed(timings, Stage::Clean, inner.preparer.clean_without_facts(valid)).await;
         }
-        let looking_up = inner.preparer.look_up(valid, &inner.sources, deadline);
+        // Facts that leave the model no time are as good as none: what can be had instead is then taken.
+        let facts_by = inner.queue.prepared_by(options);
+        let looking_up = inner.preparer.look_up(valid, &inner.sources, facts_by);
         let (looked_up, counts) = timed(timings, Stage::Lookup, looking_up).await;
         timings.looked_up(counts);
         timed(timings, Stage::Clean, inner.preparer.clean(looked_up)).await
