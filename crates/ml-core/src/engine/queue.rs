@@ -26,7 +26,7 @@ use super::{CallOptions, WhenFull};
 /// How much of an estimated wait a caller's time must exceed it by, so that most of what is admitted is in time.
 const TIME_MARGIN: f64 = 1.1;
 
-/// What ends with a timer ends up to a millisecond late, and is not cleaned and formatted then.
+/// What a timer ends may end a millisecond late, and has still to be cleaned then.
 const TIMER: Duration = Duration::from_millis(2);
 
 /// Waits are estimated from moving averages over some thirty batches: fewer, and one quick batch lets too much in.
