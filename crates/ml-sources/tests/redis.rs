@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ml_core::{
     BreakerOptions, Lookup, LookupCache, LookupError, RetryOptions, Source, Tier, TierEntry, TierOptions,
@@ -39,9 +39,11 @@ fn text(bytes: &[u8]) -> Result<String, LookupError> {
     std::str::from_utf8(bytes).map(str::to_owned).map_err(LookupError::new)
 }
 
-/// What is put after callers have their answer is there a moment later.
+/// What is put after callers have their answer is there a moment later; a minute is no moment on any machine.
 fn wait_for(mut what: impl FnMut() -> bool) {
+    let began = Instant::now();
     while !what() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not come");
         std::thread::yield_now();
     }
 }
