@@ -49,7 +49,7 @@ def sentiment():
 
 
 def reference():
-    """what Python answers to the sentiment model's test texts, for comparison, 100 MB of tools"""
+    """what Python answers to the sentiment model's test texts, and texts to calibrate with, 100 MB of tools"""
     if sys.version_info < (3, 11):
         raise Failure(
             "ONNX Runtime's Python package needs Python 3.11 or newer",

@@ -8,10 +8,12 @@ mod build;
 mod calibration;
 mod gates;
 mod manifest;
+mod pruning;
 mod quality;
 mod recipe;
 mod report;
 mod speed;
+mod workshop;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -42,6 +44,8 @@ pub struct VariantsOptions {
     pub variants: Vec<Recipe>,
     /// Variants that are made and measured for comparison only.
     pub compared: Vec<Recipe>,
+    /// Files of the same model that others have made, measured for comparison too.
+    pub also: Vec<PathBuf>,
     /// Where the variants and the manifest go.
     pub folder: PathBuf,
     /// Interleaved rounds of timing.
@@ -53,6 +57,8 @@ pub struct VariantsOptions {
 /// A model that is measured.
 struct Measured {
     name: String,
+    /// How it was made, unless elsewhere.
+    recipe: Option<Recipe>,
     file: PathBuf,
     file_bytes: u64,
     model: Model,
@@ -69,14 +75,15 @@ pub fn variants(options: &VariantsOptions) -> Result<VariantsReport, Error> {
     let workload = &options.workload;
     std::fs::create_dir_all(&options.folder)
         .map_err(|source| Error::Write { path: options.folder.clone(), source })?;
-    let original = Measured::load("original", &workload.model, workload.runtime, None)?;
+    let original = Measured::load(None, &workload.model, workload.runtime, None)?;
     let (calibrating, held_out) = split(options)?;
     let calibrating = workload.items_of(&original.model, &calibrating)?;
     let items = workload.items_of(&original.model, &held_out)?;
     let files = build::build(options, &calibrating, &progress)?;
     let mut models = vec![original];
-    for (recipe, file) in &files {
-        models.push(Measured::load(&recipe.to_string(), file, workload.runtime, items.first())?);
+    let made = files.iter().map(|(recipe, file)| (Some(*recipe), file));
+    for (recipe, file) in made.chain(options.also.iter().map(|file| (None, file))) {
+        models.push(Measured::load(recipe, file, workload.runtime, items.first())?);
     }
     let quality = quality::measure(&models, &items, &held_out, &progress)?;
     let speeds = speed::measure(&models, &items, options.rounds, &progress)?;
@@ -107,13 +114,18 @@ fn split(options: &VariantsOptions) -> Result<(Vec<Line>, Vec<Line>), Error> {
 
 impl Measured {
     /// Loads a model with one session of one thread; its memory is what the process grows by, a first run included.
-    fn load(name: &str, file: &Path, runtime: RuntimeChoice, item: Option<&Item>) -> Result<Self, Error> {
+    fn load(
+        recipe: Option<Recipe>,
+        file: &Path,
+        runtime: RuntimeChoice,
+        item: Option<&Item>,
+    ) -> Result<Self, Error> {
         let resident = || Tree::of(std::process::id()).resident_bytes().unwrap_or(0);
         let before = resident();
         let model = load(file, runtime)?;
         let file_bytes = std::fs::metadata(file).map_err(|source| Error::Read { path: file.to_owned(), source })?.len();
-        let (name, file) = (name.to_owned(), file.to_owned());
-        let mut measured = Self { name, file, file_bytes, model, resident_bytes: 0 };
+        let name = recipe.map_or_else(|| stem(file), |recipe| recipe.to_string());
+        let mut measured = Self { name, recipe, file: file.to_owned(), file_bytes, model, resident_bytes: 0 };
         if let Some(item) = item {
             let batch = batches::make(&measured.model, &[item])?;
             drop(batch.run(&measured.model).map_err(LimitError::Run)?);
@@ -121,6 +133,11 @@ impl Measured {
         measured.resident_bytes = resident().saturating_sub(before);
         Ok(measured)
     }
+}
+
+/// Returns a file's name without its ending.
+fn stem(file: &Path) -> String {
+    file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Loads a model as variants are compared: one thread, and nothing left on the disk.

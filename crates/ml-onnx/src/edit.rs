@@ -112,13 +112,6 @@ impl Rewrite {
         self.replaced.insert(index, nodes);
     }
 
-    /// Lets these nodes stand before one, or before what has replaced it.
-    pub(crate) fn before(&mut self, graph: &Graph, index: usize, mut nodes: Vec<Node>) {
-        let there = self.replaced.remove(&index).unwrap_or_else(|| vec![graph.nodes[index].clone()]);
-        nodes.extend(there);
-        self.replaced.insert(index, nodes);
-    }
-
     /// Makes the changes, and removes what nothing needs any more.
     pub(crate) fn finish(mut self, graph: &mut Graph) {
         let nodes = std::mem::take(&mut graph.nodes);

@@ -117,6 +117,7 @@ Usage: ml-bench variants MODEL --data FILE [--flag value]...
   --calibration-items N  at most this many items to calibrate with (1024)
   --variants NAME,...    the variants that must hold the gates (int8-mixed,int8-per-token,packed,packed-int8-mixed)
   --compare NAME,...     variants that are made for comparison only (int8-dynamic,fp16)
+  --also FILE,...        files of the same model, made elsewhere, to measure beside them (none)
   --folder DIR           where variants and manifest go (the model's folder)
   --rounds N             interleaved rounds of timing (7)
   --runtime WORD         auto, onnxruntime or rten (auto)
@@ -130,7 +131,8 @@ Usage: ml-bench variants MODEL --data FILE [--flag value]...
   --html FILE            write it as a page with a plot there too
 
 Variants: fp16, fp16-weights, int8-dynamic, int8-static, int8-static-minmax, int8-static-entropy, int8-mixed,
-int8-per-token, packed, packed-int8-mixed, packed-int8-per-token. Predictions are the largest number of the last
+int8-per-token, packed, packed-int8-mixed, packed-int8-per-token; ffn30 and ffn50-heads33 (pruned; judged by
+accuracy only, since their outputs are not the original's), each also with -int8-mixed. Predictions are the largest number of the last
 output; labels are the model's own (its note \"labels\"), or numbers. Passes when all gates hold.
 ";
 

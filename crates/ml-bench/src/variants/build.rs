@@ -8,9 +8,9 @@ use std::thread;
 
 use ml_onnx::{Model, WriteOptions};
 
-use super::calibration::Calibration;
 use super::recipe::prepared;
-use super::{Recipe, VariantsOptions};
+use super::workshop::Workshop;
+use super::{Recipe, VariantsOptions, stem};
 use crate::Error;
 use crate::limit::{Item, LimitError};
 use crate::progress::Progress;
@@ -22,20 +22,13 @@ pub(super) fn build(
     progress: &Progress,
 ) -> Result<Vec<(Recipe, PathBuf)>, Error> {
     let workload = &options.workload;
-    let failed = |recipe: &str| {
-        let variant = recipe.to_owned();
-        |source| Error::Pass { variant, source }
-    };
-    let model = prepared(&Model::read(&workload.model)?).map_err(failed("original"))?;
+    let failed = |source| Error::Pass { variant: "original".to_owned(), source };
+    let model = prepared(&Model::read(&workload.model)?).map_err(failed)?;
     let recipes: Vec<Recipe> = options.variants.iter().chain(&options.compared).copied().collect();
-    let calibration = if recipes.iter().any(|recipe| recipe.calibrates()) {
-        Calibration::run(&model, calibrating, (&options.folder, workload.runtime), progress)?
-    } else {
-        Calibration::default()
-    };
-    let stem = workload.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let shop = Workshop::new(model, calibrating, (&options.folder, workload.runtime), progress);
+    let stem = stem(&workload.model);
     let make = |recipe: Recipe| {
-        let variant = recipe.make(&model, &calibration).map_err(failed(recipe.name()))?;
+        let variant = recipe.make(&shop)?;
         let path = options.folder.join(format!("{stem}.{recipe}.onnx"));
         variant.write(&path, WriteOptions::default())?;
         progress.note(&format!("made {}", path.display()));

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ml_core::RuntimeChoice;
 use ml_onnx::calibrate::{Columns, Histogram, Range, RangeMethod};
@@ -20,17 +21,15 @@ const OUTLIER_THRESHOLD: f32 = 6.0;
 /// At most so many columns of an input stay in floats.
 const OUTLIERS_MAX: usize = 64;
 
-/// The file that the model with inner values as outputs is run from.
-const PROBE: &str = ".calibration.onnx";
+/// Counts the files that models with inner values as outputs are run from, so that no two have one name.
+static PROBES: AtomicUsize = AtomicUsize::new(0);
 
 /// What is known of each layer's input.
-#[derive(Default)]
 pub(super) struct Calibration {
     inputs: HashMap<String, Input>,
 }
 
 struct Input {
-    columns: Columns,
     outliers: Vec<usize>,
     /// Of all numbers, and of those in columns without outliers.
     whole: Histogram,
@@ -42,23 +41,23 @@ impl Calibration {
     pub(super) fn run(
         model: &Model,
         items: &[Item],
-        (folder, runtime): (&Path, RuntimeChoice),
+        place: (&Path, RuntimeChoice),
         progress: &Progress,
     ) -> Result<Self, Error> {
         let layers = model.graph.iter().flat_map(|graph| graph.linears(WEIGHTS_MIN));
         let widths: HashMap<String, usize> = layers.map(|layer| (layer.input, layer.width_in)).collect();
         let values: Vec<&str> = widths.keys().map(String::as_str).collect();
-        let probe = Probe::new(model, &values, (folder, runtime))?;
+        let probe = Probe::new(model, &values, place)?;
         let mut columns: HashMap<String, Columns> =
             widths.iter().map(|(name, width)| (name.clone(), Columns::new(*width))).collect();
-        probe.run(items, progress, |name, rows| {
+        probe.run(items, progress, |_, name, rows| {
             if let Some(columns) = columns.get_mut(name) {
                 columns.add(rows);
             }
         })?;
         let mut inputs: HashMap<String, Input> =
             columns.into_iter().map(|(name, columns)| (name, Input::new(columns))).collect();
-        probe.run(items, progress, |name, rows| {
+        probe.run(items, progress, |_, name, rows| {
             if let Some(input) = inputs.get_mut(name) {
                 input.whole.add(rows, &[]);
                 input.inner.add(rows, &input.outliers);
@@ -105,7 +104,7 @@ impl Input {
     fn new(columns: Columns) -> Self {
         let outliers = columns.outliers(OUTLIER_THRESHOLD, OUTLIERS_MAX);
         let (whole, inner) = (columns.range(&[]), columns.range(&outliers));
-        Self { columns, outliers, whole: Histogram::new(whole), inner: Histogram::new(inner) }
+        Self { outliers, whole: Histogram::new(whole), inner: Histogram::new(inner) }
     }
 }
 
@@ -121,7 +120,8 @@ impl Probe {
         values: &[&str],
         (folder, runtime): (&Path, RuntimeChoice),
     ) -> Result<Self, Error> {
-        let path = folder.join(PROBE);
+        let number = PROBES.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!(".probe-{}-{number}.onnx", std::process::id()));
         model.probe(values).write(&path, WriteOptions::default())?;
         let loaded = super::load(&path, runtime);
         // A loaded model needs its file no more; a file that stays does no harm.
@@ -129,12 +129,13 @@ impl Probe {
         Ok(Self { model: loaded?, values: values.iter().map(|&value| value.to_owned()).collect() })
     }
 
-    /// Runs over items, and gives each value's rows to `take`: all axes but the last are one.
+    /// Runs over items, and gives each value's rows to `take`, in the order of the values, with the item's number: all axes
+    /// but the last are one.
     pub(super) fn run(
         &self,
         items: &[Item],
         progress: &Progress,
-        mut take: impl FnMut(&str, ArrayView2<'_, f32>),
+        mut take: impl FnMut(usize, &str, ArrayView2<'_, f32>),
     ) -> Result<(), Error> {
         for (done, item) in items.iter().enumerate() {
             progress.bar(done as f64 / items.len() as f64, &format!("calibrating: {done} / {} items", items.len()));
@@ -144,7 +145,7 @@ impl Probe {
                 let width = value.shape().last().copied().unwrap_or(1).max(1);
                 let rows = value.len() / width;
                 let rows = value.view().into_shape_with_order((rows, width));
-                take(name, rows.map_err(|error| Error::Variants(format!("{name}: {error}")))?);
+                take(done, name, rows.map_err(|error| Error::Variants(format!("{name}: {error}")))?);
             }
         }
         Ok(())

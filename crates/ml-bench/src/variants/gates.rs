@@ -38,6 +38,11 @@ impl Default for Gates {
 }
 
 impl Gates {
+    /// Returns these gates for a variant whose outputs may be others, as long as the task is done as well.
+    pub fn for_task(self) -> Self {
+        Self { cosine_mean_min: 0.0, cosine_p1_min: 0.0, flips_max: 1.0, ..self }
+    }
+
     /// Returns what a variant does not hold, with the numbers; nothing when it may serve.
     pub fn refusals(&self, quality: &Quality, speeds: &Speeds) -> Vec<String> {
         let Quality { cosine_mean, cosine_p1, flips, alone_cosine_min, .. } = *quality;

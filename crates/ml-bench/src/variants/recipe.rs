@@ -8,7 +8,8 @@ use ml_onnx::passes::{Clean, Fold, Fp16, Fp16Form, Int8Dynamic, Int8PerToken, In
 use ml_onnx::{Model, Pass, PassError};
 use serde::{Serialize, Serializer};
 
-use super::calibration::Calibration;
+use super::workshop::{Profile, Workshop};
+use crate::Error;
 
 macro_rules! recipes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -53,43 +54,65 @@ recipes! {
     PackedInt8Mixed = "packed-int8-mixed",
     /// Packed batches, int8 with a scale for each token.
     PackedInt8PerToken = "packed-int8-per-token",
+    /// Without 30 % of the feed-forward neurons.
+    Ffn30 = "ffn30",
+    /// Without half of the feed-forward neurons and a third of the heads.
+    Ffn50Heads33 = "ffn50-heads33",
+    /// The first of these, mixed int8.
+    Ffn30Int8Mixed = "ffn30-int8-mixed",
+    /// The second of these, mixed int8.
+    Ffn50Heads33Int8Mixed = "ffn50-heads33-int8-mixed",
 }
 
-/// The share of numbers that a range from calibration holds, in percent.
-const PERCENTILE: f64 = 99.99;
-
 impl Recipe {
-    /// Returns whether the passes need calibration.
-    pub(super) fn calibrates(self) -> bool {
-        !matches!(self, Self::Fp16 | Self::Fp16Weights | Self::Int8Dynamic | Self::Packed)
+    /// Returns whether the variant is for the model's task only: its outputs are not the original's any more, its predictions are.
+    pub(super) fn is_for_task(self) -> bool {
+        self.profile().is_some()
+    }
+
+    fn profile(self) -> Option<Profile> {
+        match self {
+            Self::Ffn30 | Self::Ffn30Int8Mixed => Some(Profile { neurons: 70, heads: 100 }),
+            Self::Ffn50Heads33 | Self::Ffn50Heads33Int8Mixed => Some(Profile { neurons: 50, heads: 67 }),
+            _ => None,
+        }
     }
 
     /// Makes the variant.
-    pub(super) fn make(self, model: &Model, calibration: &Calibration) -> Result<Model, PassError> {
+    pub(super) fn make(self, shop: &Workshop<'_>) -> Result<Model, Error> {
+        let failed = |source| Error::Pass { variant: self.name().to_owned(), source };
         let percentile = RangeMethod::Percentile(PERCENTILE);
+        let profile = self.profile();
+        let model = shop.model(profile)?;
+        let packed = || then(&model, &Packed::default()).map_err(failed);
+        let mixed = |model: &Model| {
+            let ranges = shop.calibration(profile)?.mixed(percentile, model);
+            int8(model, &Int8Static { ranges }).map_err(failed)
+        };
+        let per_token = |model: &Model| {
+            let outliers = shop.calibration(profile)?.outliers(model);
+            int8(model, &Int8PerToken { outliers }).map_err(failed)
+        };
+        let whole = |method| int8(&model, &shop.calibration(profile)?.whole(method)).map_err(failed);
         match self {
-            Self::Fp16 => then(model, &Fp16::new(Fp16Form::Compute)),
-            Self::Fp16Weights => then(model, &Fp16::new(Fp16Form::Weights)),
-            Self::Int8Dynamic => int8(model, &Int8Dynamic::default()),
-            Self::Int8StaticMinMax => int8(model, &calibration.whole(RangeMethod::MinMax)),
-            Self::Int8Static => int8(model, &calibration.whole(percentile)),
-            Self::Int8StaticEntropy => int8(model, &calibration.whole(RangeMethod::Entropy)),
-            Self::Int8Mixed => mixed(model, calibration),
-            Self::Int8PerToken => per_token(model, calibration),
-            Self::Packed => then(model, &Packed::default()),
-            Self::PackedInt8Mixed => mixed(&then(model, &Packed::default())?, calibration),
-            Self::PackedInt8PerToken => per_token(&then(model, &Packed::default())?, calibration),
+            Self::Fp16 => then(&model, &Fp16::new(Fp16Form::Compute)).map_err(failed),
+            Self::Fp16Weights => then(&model, &Fp16::new(Fp16Form::Weights)).map_err(failed),
+            Self::Int8Dynamic => int8(&model, &Int8Dynamic::default()).map_err(failed),
+            Self::Int8StaticMinMax => whole(RangeMethod::MinMax),
+            Self::Int8Static => whole(percentile),
+            Self::Int8StaticEntropy => whole(RangeMethod::Entropy),
+            Self::Int8Mixed | Self::Ffn30Int8Mixed | Self::Ffn50Heads33Int8Mixed => mixed(&model),
+            Self::Int8PerToken => per_token(&model),
+            Self::Packed => packed(),
+            Self::PackedInt8Mixed => mixed(&packed()?),
+            Self::PackedInt8PerToken => per_token(&packed()?),
+            Self::Ffn30 | Self::Ffn50Heads33 => Ok((*model).clone()),
         }
     }
 }
 
-fn mixed(model: &Model, calibration: &Calibration) -> Result<Model, PassError> {
-    int8(model, &Int8Static { ranges: calibration.mixed(RangeMethod::Percentile(PERCENTILE), model) })
-}
-
-fn per_token(model: &Model, calibration: &Calibration) -> Result<Model, PassError> {
-    int8(model, &Int8PerToken { outliers: calibration.outliers(model) })
-}
+/// The share of numbers that a range from calibration holds, in percent.
+const PERCENTILE: f64 = 99.99;
 
 /// A pass for layers, and int8 for tables.
 fn int8(model: &Model, layers: &dyn Pass) -> Result<Model, PassError> {

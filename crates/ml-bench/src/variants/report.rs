@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Gates, Measured, Quality, Speeds, VariantsOptions, batches};
+use super::{Gates, Measured, Quality, Recipe, Speeds, VariantsOptions, batches};
 use crate::grid::Grid;
 use crate::html::Page;
 use crate::memory::mib;
@@ -42,6 +42,8 @@ pub struct VariantReport {
     pub packed: bool,
     /// Whether it was made for comparison only, and need not hold the gates.
     pub compared: bool,
+    /// Whether only its predictions are the original's, within the gates, and not its other outputs.
+    pub for_task: bool,
     /// What it does not hold; empty where it may serve.
     pub refused: Vec<String>,
     /// The size of its file.
@@ -69,7 +71,13 @@ impl VariantsReport {
             file: measured.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             packed: batches::is_packed(&measured.model),
             compared: index > options.variants.len(),
-            refused: if index == 0 { Vec::new() } else { options.gates.refusals(&quality, &speeds) },
+            for_task: measured.recipe.is_some_and(Recipe::is_for_task),
+            refused: match measured.recipe {
+                // The original is what it is.
+                None if index == 0 => Vec::new(),
+                Some(recipe) if recipe.is_for_task() => options.gates.for_task().refusals(&quality, &speeds),
+                _ => options.gates.refusals(&quality, &speeds),
+            },
             file_bytes: measured.file_bytes,
             resident_bytes: measured.resident_bytes,
             quality,

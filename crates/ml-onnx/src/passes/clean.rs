@@ -43,7 +43,8 @@ fn merge_constants(graph: &mut Graph) {
     graph.nodes.iter_mut().for_each(|node| rename(node, &same));
 }
 
-fn rename(node: &mut Node, names: &HashMap<String, String>) {
+/// Lets a node, and graphs inside of it, take values by other names.
+pub(super) fn rename(node: &mut Node, names: &HashMap<String, String>) {
     for input in &mut node.inputs {
         if let Some(name) = names.get(input) {
             input.clone_from(name);

@@ -8,12 +8,11 @@
 
 use std::collections::HashMap;
 
-use super::mixed::{Outliers, layer_error, quantized_product};
+use super::mixed::{Integers, Mixed};
 use super::quantize::unsigned;
-use super::{Pass, PassError, WEIGHTS_MIN, graph_of, opset_from};
+use super::{Pass, PassError, graph_of, opset_from};
 use crate::calibrate::Range;
 use crate::edit::Rewrite;
-use crate::shapes::Shapes;
 use crate::{Model, Node, Tensor};
 
 /// Quantises linear layers, the inputs by ranges found beforehand.
@@ -31,47 +30,26 @@ impl Pass for Int8Static {
     fn apply(&self, model: &mut Model) -> Result<(), PassError> {
         opset_from(self, model, 13)?;
         let graph = graph_of(self, model)?;
-        let shapes = Shapes::of(graph);
-        let mut rewrite = Rewrite::new(graph);
-        let mut shared = HashMap::new();
-        for layer in graph.linears(WEIGHTS_MIN) {
-            let error = |reason| layer_error(self, graph, &layer, reason);
-            let range = self.ranges.get(&layer.input).ok_or_else(|| error(format!("no range is known of {}", layer.input)))?;
-            let mut nodes = Vec::new();
-            let (input, outliers): &(Integers, Outliers) = match shared.get(&layer.input) {
-                Some(shared) => shared,
-                None => {
-                    let integers = Integers::of(&layer.input, range, &mut rewrite, &mut nodes);
-                    let rank = shapes.get(&layer.input).map(<[_]>::len);
-                    let outliers = Outliers::gather(&layer.input, rank, &range.outliers, &mut rewrite, &mut nodes);
-                    shared.entry(layer.input.clone()).or_insert((integers, outliers.map_err(error)?))
-                }
-            };
-            let [integers, scale, zero] = [&input.integers, &input.scale, &input.zero];
-            let product = quantized_product(graph, &layer, [integers, scale, zero], &range.outliers, &mut rewrite);
-            let (product, product_nodes) = product.map_err(error)?;
-            nodes.extend(product_nodes);
-            outliers.add(graph, &layer, product, &mut rewrite, nodes).map_err(error)?;
-        }
+        let range = |input: &str| self.ranges.get(input).ok_or_else(|| format!("no range is known of {input}"));
+        let mut mixed = Mixed::new(graph);
+        mixed.layers(
+            self,
+            |layer, _, rewrite, nodes| {
+                let (low, high) = range(&layer.input).map_or((0.0, 0.0), |range| (range.low, range.high));
+                integers(&layer.input, unsigned(low, high), rewrite, nodes)
+            },
+            |input| range(input).map(|range| range.outliers.clone()),
+        )?;
+        let rewrite = mixed.rewrite;
         rewrite.finish(graph);
         Ok(())
     }
 }
 
-/// An input in integers: the names of the value and of its constants.
-struct Integers {
-    integers: String,
-    scale: String,
-    zero: String,
-}
-
-impl Integers {
-    fn of(input: &str, range: &Range, rewrite: &mut Rewrite, nodes: &mut Vec<Node>) -> Self {
-        let (scale, zero) = unsigned(range.low, range.high);
-        let scale = rewrite.constant(Tensor::new(&format!("{input}.scale"), &[], [scale]));
-        let zero = rewrite.constant(Tensor::new(&format!("{input}.zero"), &[], [zero]));
-        let integers = rewrite.fresh(&format!("{input}.integers"));
-        nodes.push(Node::new("QuantizeLinear", &[input, &scale, &zero], &integers));
-        Self { integers, scale, zero }
-    }
+fn integers(input: &str, (scale, zero): (f32, u8), rewrite: &mut Rewrite, nodes: &mut Vec<Node>) -> Integers {
+    let scale = rewrite.constant(Tensor::new(&format!("{input}.scale"), &[], [scale]));
+    let zero = rewrite.constant(Tensor::new(&format!("{input}.zero"), &[], [zero]));
+    let value = rewrite.fresh(&format!("{input}.integers"));
+    nodes.push(Node::new("QuantizeLinear", &[input, &scale, &zero], &value));
+    Integers { value, scale, zero, stretch: None }
 }

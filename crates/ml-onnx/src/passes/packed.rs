@@ -19,6 +19,7 @@ mod node;
 
 use std::collections::HashMap;
 
+use super::clean::rename;
 use super::{Pass, PassError, graph_of};
 use crate::proto::{Dim, ValueInfo};
 use crate::shapes::{Shapes, Size};
@@ -64,9 +65,7 @@ impl Pass for Packed {
             return Err(whole(format!("the sizes of {} do not both vary under names", self.mask)));
         }
         for name in [POSITIONS, UNPACK, PACK] {
-            if Shapes::of(graph).get(name).is_some() || graph.nodes.iter().any(|node| node.outputs.iter().any(|output| output == name)) {
-                return Err(whole(format!("the name {name} is taken")));
-            }
+            free(graph, name).map_err(whole)?;
         }
         let mut packer = Packer::new(self, graph, ends);
         for node in &graph.nodes {
@@ -84,6 +83,21 @@ impl Pass for Packed {
         model.set_metadata("batches", "packed");
         Ok(())
     }
+}
+
+/// Lets a new input have its name: a constant of this name gets another one.
+fn free(graph: &mut Graph, name: &str) -> Result<(), String> {
+    let input = graph.inputs.iter().any(|input| input.name == name);
+    let made = graph.nodes.iter().any(|node| node.outputs.iter().any(|output| output == name));
+    if input || made {
+        return Err(format!("the name {name} is taken"));
+    }
+    let fresh = crate::edit::Rewrite::new(graph).fresh(&format!("{name}.constant"));
+    for tensor in graph.initializers.iter_mut().filter(|tensor| tensor.name == name) {
+        tensor.name.clone_from(&fresh);
+    }
+    graph.nodes.iter_mut().for_each(|node| rename(node, &HashMap::from([(name.to_owned(), fresh.clone())])));
+    Ok(())
 }
 
 impl Packed {

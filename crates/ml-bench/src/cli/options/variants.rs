@@ -20,6 +20,7 @@ pub(super) const SYNTAX: Syntax = Syntax {
         "calibration-items",
         "variants",
         "compare",
+        "also",
         "folder",
         "rounds",
         "runtime",
@@ -46,6 +47,7 @@ pub(super) fn read(flags: &Flags) -> Result<Command, CliError> {
             vec![Recipe::Int8Mixed, Recipe::Int8PerToken, Recipe::Packed, Recipe::PackedInt8Mixed]
         }),
         compared: recipes(flags, "compare")?.unwrap_or_else(|| vec![Recipe::Int8Dynamic, Recipe::Fp16]),
+        also: flags.list("also", "files with commas between them", |_| true)?.unwrap_or_default(),
         folder,
         rounds: flags.count_or("rounds", 7)?,
         gates: gates(flags)?,
