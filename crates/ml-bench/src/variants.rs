@@ -12,6 +12,7 @@ mod pruning;
 mod quality;
 mod recipe;
 mod report;
+mod search;
 mod speed;
 mod workshop;
 
@@ -76,6 +77,7 @@ pub fn variants(options: &VariantsOptions) -> Result<VariantsReport, Error> {
     std::fs::create_dir_all(&options.folder)
         .map_err(|source| Error::Write { path: options.folder.clone(), source })?;
     let original = Measured::load(None, &workload.model, workload.runtime, None)?;
+    let original = Measured { name: "original".to_owned(), ..original };
     let (calibrating, held_out) = split(options)?;
     let calibrating = workload.items_of(&original.model, &calibrating)?;
     let items = workload.items_of(&original.model, &held_out)?;

@@ -54,7 +54,7 @@ fn every_variant_is_made_and_stays_near_the_original() {
         check(recipe, 0.98, 0.9);
     }
     // Random weights leave nothing to prune without loss; that the blocks fit together again is what is tested.
-    for recipe in [Recipe::Ffn30, Recipe::Ffn50Heads33, Recipe::Ffn30Int8Mixed, Recipe::Ffn50Heads33Int8Mixed] {
+    for recipe in [Recipe::Ffn30, Recipe::Ffn50Heads33, Recipe::Pruned60, Recipe::Ffn30Int8Mixed, Recipe::Ffn50Heads33Int8Mixed] {
         check(recipe, 0.3, 0.999_999);
         assert!(found(recipe).for_task);
     }

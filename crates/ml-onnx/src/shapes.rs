@@ -30,6 +30,9 @@ pub struct Shapes {
     vectors: HashMap<String, Vec<Size>>,
 }
 
+/// A longer vector of integers is no shape.
+const RANK_MAX: usize = 64;
+
 impl Size {
     /// Returns whether both are surely equal.
     pub fn equals(&self, other: &Self) -> bool {
@@ -58,7 +61,10 @@ impl Shapes {
         }
         for tensor in &graph.initializers {
             shapes.set(&tensor.name, tensor.dims.iter().map(|&size| Size::Fixed(size)).collect());
-            if let Some(integers) = tensor.integers().ok().filter(|integers| integers.ndim() <= 1) {
+            if tensor.dims.len() > 1 || tensor.count().is_ok_and(|count| count > RANK_MAX) {
+                continue;
+            }
+            if let Ok(integers) = tensor.integers() {
                 let sizes = integers.iter().map(|&size| Size::Fixed(size)).collect();
                 shapes.vectors.insert(tensor.name.clone(), sizes);
             }

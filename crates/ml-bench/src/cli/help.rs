@@ -132,7 +132,8 @@ Usage: ml-bench variants MODEL --data FILE [--flag value]...
 
 Variants: fp16, fp16-weights, int8-dynamic, int8-static, int8-static-minmax, int8-static-entropy, int8-mixed,
 int8-per-token, packed, packed-int8-mixed, packed-int8-per-token; ffn30 and ffn50-heads33 (pruned; judged by
-accuracy only, since their outputs are not the original's), each also with -int8-mixed. Predictions are the largest number of the last
+accuracy only, since their outputs are not the original's), each also with -int8-mixed; pruned60
+(60 % of the weights, whichever are missed least; judged likewise). Predictions are the largest number of the last
 output; labels are the model's own (its note \"labels\"), or numbers. Passes when all gates hold.
 ";
 

@@ -15,7 +15,7 @@ use crate::limit::Item;
 use crate::progress::Progress;
 
 /// Items that are looked at: more make the fit no better, and all of their inner values are in memory.
-const ITEMS_MAX: usize = 640;
+pub(super) const ITEMS_MAX: usize = 640;
 
 /// Widths are multiples of this, which is what vector instructions work on.
 const NEURONS_STEP: usize = 32;
@@ -57,7 +57,8 @@ fn failed(error: PruneError) -> Error {
     Error::Variants(error.to_string())
 }
 
-fn blocks(model: &Model) -> Vec<Block> {
+/// Returns a model's blocks.
+pub(super) fn blocks(model: &Model) -> Vec<Block> {
     model.graph.iter().flat_map(ml_onnx::Graph::blocks).collect()
 }
 
@@ -67,7 +68,7 @@ fn graph(model: &Model) -> &ml_onnx::Graph {
 }
 
 /// Returns how many columns of a block stay.
-fn kept(block: &Block, profile: Profile) -> usize {
+pub(super) fn kept(block: &Block, profile: Profile) -> usize {
     let part = |all: usize, percent: usize| ((all * percent + 50) / 100).clamp(1, all);
     if block.is_attention() {
         return part(block.width() / block.group, profile.heads) * block.group;

@@ -125,7 +125,8 @@ fn largest(row: ArrayView1<'_, f32>) -> usize {
     numbered.max_by(|(_, one), (_, other)| one.total_cmp(other)).map_or(0, |(index, _)| index)
 }
 
-fn cosine(one: ArrayView1<'_, f32>, other: ArrayView1<'_, f32>) -> f64 {
+/// Returns the cosine between two vectors; 0 where it is no number.
+pub(super) fn cosine(one: ArrayView1<'_, f32>, other: ArrayView1<'_, f32>) -> f64 {
     let product = |one: ArrayView1<'_, f32>, other: ArrayView1<'_, f32>| {
         one.iter().zip(other).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum::<f64>()
     };

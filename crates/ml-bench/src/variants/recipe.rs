@@ -58,6 +58,8 @@ recipes! {
     Ffn30 = "ffn30",
     /// Without half of the feed-forward neurons and a third of the heads.
     Ffn50Heads33 = "ffn50-heads33",
+    /// Without 40 % of the weights of linear layers: neurons or heads, whichever is missed less.
+    Pruned60 = "pruned60",
     /// The first of these, mixed int8.
     Ffn30Int8Mixed = "ffn30-int8-mixed",
     /// The second of these, mixed int8.
@@ -67,22 +69,26 @@ recipes! {
 impl Recipe {
     /// Returns whether the variant is for the model's task only: its outputs are not the original's any more, its predictions are.
     pub(super) fn is_for_task(self) -> bool {
-        self.profile().is_some()
+        matches!(
+            self,
+            Self::Ffn30 | Self::Ffn50Heads33 | Self::Pruned60 | Self::Ffn30Int8Mixed | Self::Ffn50Heads33Int8Mixed
+        )
     }
 
-    fn profile(self) -> Option<Profile> {
-        match self {
+    fn profile(self, shop: &Workshop<'_>) -> Result<Option<Profile>, Error> {
+        Ok(match self {
+            Self::Pruned60 => Some(shop.searched(60)?),
             Self::Ffn30 | Self::Ffn30Int8Mixed => Some(Profile { neurons: 70, heads: 100 }),
             Self::Ffn50Heads33 | Self::Ffn50Heads33Int8Mixed => Some(Profile { neurons: 50, heads: 67 }),
             _ => None,
-        }
+        })
     }
 
     /// Makes the variant.
     pub(super) fn make(self, shop: &Workshop<'_>) -> Result<Model, Error> {
         let failed = |source| Error::Pass { variant: self.name().to_owned(), source };
         let percentile = RangeMethod::Percentile(PERCENTILE);
-        let profile = self.profile();
+        let profile = self.profile(shop)?;
         let model = shop.model(profile)?;
         let packed = || then(&model, &Packed::default()).map_err(failed);
         let mixed = |model: &Model| {
@@ -106,7 +112,7 @@ impl Recipe {
             Self::Packed => packed(),
             Self::PackedInt8Mixed => mixed(&packed()?),
             Self::PackedInt8PerToken => per_token(&packed()?),
-            Self::Ffn30 | Self::Ffn50Heads33 => Ok((*model).clone()),
+            Self::Ffn30 | Self::Ffn50Heads33 | Self::Pruned60 => Ok((*model).clone()),
         }
     }
 }

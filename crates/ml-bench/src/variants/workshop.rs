@@ -10,6 +10,7 @@ use ml_onnx::Model;
 
 use super::calibration::Calibration;
 use super::pruning::prune;
+use super::search::search;
 use crate::Error;
 use crate::limit::Item;
 use crate::progress::Progress;
@@ -31,6 +32,7 @@ pub(super) struct Workshop<'a> {
     progress: &'a Progress,
     calibrations: Shelf<Option<Profile>, Calibration>,
     pruned: Shelf<Profile, Model>,
+    searched: Shelf<usize, Profile>,
 }
 
 /// Things by what they are of.
@@ -43,14 +45,27 @@ impl<'a> Workshop<'a> {
         place: (&'a Path, RuntimeChoice),
         progress: &'a Progress,
     ) -> Self {
-        let (calibrations, pruned) = (Shelf::default(), Shelf::default());
-        Self { model: Arc::new(model), items, place, progress, calibrations, pruned }
+        Self {
+            model: Arc::new(model),
+            items,
+            place,
+            progress,
+            calibrations: Shelf::default(),
+            pruned: Shelf::default(),
+            searched: Shelf::default(),
+        }
     }
 
     /// Returns the model, pruned where a profile is given.
     pub(super) fn model(&self, profile: Option<Profile>) -> Result<Arc<Model>, Error> {
         let Some(profile) = profile else { return Ok(Arc::clone(&self.model)) };
         taken(&self.pruned, profile, || prune(&self.model, profile, self.items, self.place, self.progress))
+    }
+
+    /// Returns the profile that keeps at most so many percent of the weights and stays nearest to the model.
+    pub(super) fn searched(&self, percent: usize) -> Result<Profile, Error> {
+        let find = || search(&self.model, percent, self.items, self.place, self.progress);
+        taken(&self.searched, percent, find).map(|profile| *profile)
     }
 
     /// Returns what the inputs of that model's layers are like.

@@ -105,7 +105,9 @@ fn store(graph: &mut Graph) {
 }
 
 fn cast(from: &str, to: &str, element: DataType) -> Node {
-    Node::new("Cast", &[from], to).with("to", Value::Int(element.number().into()))
+    let node = Node::new("Cast", &[from], to).with("to", Value::Int(element.number().into()));
+    // The node that makes the value may be named after it.
+    Node { name: format!("{to}.cast"), ..node }
 }
 
 /// The graph being made: which values are floats, and under which name each is there in 16 and in 32 bits.

@@ -44,7 +44,8 @@ impl Int8Tables {
     fn tables(&self, graph: &Graph) -> Vec<(usize, String)> {
         let index = Index::new(graph);
         let table = |(at, node): (usize, &Node)| {
-            let table = index.constant(node.input(0).filter(|_| node.is("Gather") && node.int("axis", 0) == 0)?)?;
+            let looked_up = node.is("Gather") && node.int("axis", 0) == 0 && node.only_output().is_some();
+            let table = index.constant(node.input(0).filter(|_| looked_up && node.input(1).is_some())?)?;
             let large = table.dims.len() == 2 && table.count().ok()? >= self.numbers_min;
             (large && table.element() == Some(DataType::Float)).then(|| (at, table.name.clone()))
         };

@@ -163,7 +163,8 @@ impl<'a> Packer<'a> {
         for output in &self.graph.outputs {
             if let Some(packed) = self.forms.packed.get(&output.name) {
                 let node = Node::new("Gather", &[packed, UNPACK], &output.name);
-                self.nodes.push(node);
+                // The node that makes the packed value may be named after the output.
+                self.nodes.push(Node { name: format!("{}.unpacked", output.name), ..node });
             }
         }
         (self.nodes, self.constants)
