@@ -125,7 +125,8 @@ impl Measured {
         let resident = || Tree::of(std::process::id()).resident_bytes().unwrap_or(0);
         let before = resident();
         let model = load(file, runtime)?;
-        let file_bytes = std::fs::metadata(file).map_err(|source| Error::Read { path: file.to_owned(), source })?.len();
+        let file_bytes =
+            std::fs::metadata(file).map_err(|source| Error::Read { path: file.to_owned(), source })?.len();
         let name = recipe.map_or_else(|| stem(file), |recipe| recipe.to_string());
         let mut measured = Self { name, recipe, file: file.to_owned(), file_bytes, model, resident_bytes: 0 };
         if let Some(item) = item {
@@ -147,6 +148,7 @@ fn load(file: &Path, runtime: RuntimeChoice) -> Result<Model, LimitError> {
     let one = Some(NonZeroUsize::MIN);
     let wishes = ThreadWishes { runners: one, intra_op: one, wide: one, ..ThreadWishes::default() };
     let threads = ThreadPlan { wide: 1, ..ThreadPlan::detect(wishes) };
-    let options = ModelOptions { runtime, threads, optimised_copy: OptimisedCopy::Never, ..ModelOptions::default() };
+    let options =
+        ModelOptions { runtime, threads, optimised_copy: OptimisedCopy::Never, ..ModelOptions::default() };
     Ok(Model::load(file, &options)?)
 }

@@ -1,14 +1,18 @@
 //! ONNX files of many origins, read and written back by `ml-onnx`: ONNX Runtime gives the same bits for both.
 //!
 //! `python3 scripts/get.py files` gets them; without them only the repository's own are looked at, and a line says so.
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "clippy takes the helpers of a test file for no tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "clippy takes the helpers of a test file for no tests"
+)]
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use ml_core::{
-    Dimension, ElementType, Model, ModelOptions, OptimisedCopy, RuntimeChoice, Tensor, TensorInfo, ThreadPlan,
-    ThreadWishes,
+    Dimension, ElementType, Model, ModelOptions, OptimisedCopy, RuntimeChoice, Tensor, TensorInfo,
+    ThreadPlan, ThreadWishes,
 };
 use ml_onnx::WriteOptions;
 use ndarray::{ArrayD, IxDyn};
@@ -136,11 +140,19 @@ fn what_is_written_back_gives_the_same_bits() {
         };
         for copy in [&copy, &outside] {
             let written = load(copy).and_then(|model| run(&model, size));
-            assert!(written.as_ref() == Ok(&expected), "{} is another model when written back", file.display());
+            assert!(
+                written.as_ref() == Ok(&expected),
+                "{} is another model when written back",
+                file.display()
+            );
         }
         ran += 1;
     }
     eprintln!("{ran} of {} files give the same bits, {same_bytes} are the same bytes", files.len());
     unknown.iter().for_each(|file| eprintln!("not run: {file}"));
-    assert!(ran >= own.min(5) && (files.len() == own || ran >= 150), "only {ran} of {} files ran", files.len());
+    assert!(
+        ran >= own.min(5) && (files.len() == own || ran >= 150),
+        "only {ran} of {} files ran",
+        files.len()
+    );
 }

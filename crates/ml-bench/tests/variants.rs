@@ -39,7 +39,8 @@ fn options(name: &str, variants: &[Recipe], compared: &[Recipe]) -> VariantsOpti
 fn every_variant_is_made_and_stays_near_the_original() {
     let report = variants(&options("variants", Recipe::ALL, &[])).unwrap();
     assert_eq!((report.items, report.calibration_items), (36, 13));
-    let found = |recipe: Recipe| report.variants.iter().find(|variant| variant.name == recipe.name()).unwrap();
+    let found =
+        |recipe: Recipe| report.variants.iter().find(|variant| variant.name == recipe.name()).unwrap();
     let check = |recipe: Recipe, cosine: f64, alone: f64| {
         let VariantReport { quality, .. } = found(recipe);
         assert!(quality.cosine_mean >= cosine && quality.alone_cosine_min >= alone, "{recipe}: {quality:?}");
@@ -47,21 +48,39 @@ fn every_variant_is_made_and_stays_near_the_original() {
     check(Recipe::Fp16, 0.999_99, 0.999_99);
     check(Recipe::Fp16Weights, 0.999_999, 0.999_999);
     check(Recipe::Packed, 0.999_999, 0.999_999);
-    for recipe in [Recipe::Int8Mixed, Recipe::Int8PerToken, Recipe::PackedInt8Mixed, Recipe::PackedInt8PerToken] {
+    for recipe in
+        [Recipe::Int8Mixed, Recipe::Int8PerToken, Recipe::PackedInt8Mixed, Recipe::PackedInt8PerToken]
+    {
         check(recipe, 0.998, 0.999_999);
     }
-    for recipe in [Recipe::Int8Dynamic, Recipe::Int8Static, Recipe::Int8StaticMinMax, Recipe::Int8StaticEntropy] {
+    for recipe in
+        [Recipe::Int8Dynamic, Recipe::Int8Static, Recipe::Int8StaticMinMax, Recipe::Int8StaticEntropy]
+    {
         check(recipe, 0.98, 0.9);
     }
     // Random weights leave nothing to prune without loss; that the blocks fit together again is what is tested.
-    for recipe in [Recipe::Ffn30, Recipe::Ffn50Heads33, Recipe::Pruned60, Recipe::Ffn30Int8Mixed, Recipe::Ffn50Heads33Int8Mixed] {
+    for recipe in [
+        Recipe::Ffn30,
+        Recipe::Ffn50Heads33,
+        Recipe::Pruned60,
+        Recipe::Ffn30Int8Mixed,
+        Recipe::Ffn50Heads33Int8Mixed,
+    ] {
         check(recipe, 0.3, 0.999_999);
         assert!(found(recipe).for_task);
     }
-    let packed: Vec<&str> = report.variants.iter().filter(|variant| variant.packed).map(|variant| variant.name.as_str()).collect();
+    let packed: Vec<&str> = report
+        .variants
+        .iter()
+        .filter(|variant| variant.packed)
+        .map(|variant| variant.name.as_str())
+        .collect();
     assert_eq!(packed, ["packed", "packed-int8-mixed", "packed-int8-per-token"]);
     // Scales of the whole batch make an answer depend on its mates, and fixed ones do not.
-    assert!(found(Recipe::Int8Dynamic).quality.alone_cosine_min < found(Recipe::Int8Mixed).quality.alone_cosine_min);
+    assert!(
+        found(Recipe::Int8Dynamic).quality.alone_cosine_min
+            < found(Recipe::Int8Mixed).quality.alone_cosine_min
+    );
 }
 
 #[test]
@@ -74,7 +93,10 @@ fn the_manifest_says_what_was_refused_and_why() {
     let manifest: toml::Table = text.parse().unwrap();
     let entries = manifest["variants"].as_array().unwrap();
     let names: Vec<&str> = entries.iter().map(|variant| variant["name"].as_str().unwrap()).collect();
-    assert_eq!((manifest["version"].as_integer(), names), (Some(1), vec!["original", "fp16-weights", "int8-dynamic"]));
+    assert_eq!(
+        (manifest["version"].as_integer(), names),
+        (Some(1), vec!["original", "fp16-weights", "int8-dynamic"])
+    );
     let refused = entries[2]["refused"].as_array().unwrap();
     let reason = "the cosine of an item alone and in a batch is";
     assert!(refused.iter().any(|refused| refused.as_str().unwrap().starts_with(reason)), "{refused:?}");

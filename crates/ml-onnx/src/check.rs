@@ -74,7 +74,10 @@ impl Model {
         let sets = || self.opset_imports.iter().map(|set| set.domain.as_deref().unwrap_or(""));
         if !sets().any(|domain| same_domain(domain, &node.domain)) {
             let domain = &node.domain;
-            return Err(Invalid::new(node.label(), format!("no version is given for the operators of {domain:?}")));
+            return Err(Invalid::new(
+                node.label(),
+                format!("no version is given for the operators of {domain:?}"),
+            ));
         }
         let missing = node.inputs.iter().find(|name| !name.is_empty() && !known.contains(name.as_str()));
         if let Some(missing) = missing {

@@ -63,7 +63,8 @@ impl<'a> Index<'a> {
 
 /// Returns every value that a node takes, those that graphs inside of it take from outside included.
 pub(crate) fn taken(node: &Node) -> Vec<&str> {
-    let mut names: Vec<&str> = node.inputs.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    let mut names: Vec<&str> =
+        node.inputs.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
     for graph in node.graphs() {
         // What the inner graph makes itself may be among them; that costs a wrong answer nowhere, since names are unique.
         names.extend(graph.nodes.iter().flat_map(taken));
@@ -150,9 +151,9 @@ pub(crate) fn remove_unused(graph: &mut Graph) {
     graph.nodes.retain(|_| keep.next().unwrap_or(true));
     let inputs: HashSet<_> = graph.inputs.iter().map(|input| input.name.clone()).collect();
     graph.initializers.retain(|tensor| needed.contains(&tensor.name) || inputs.contains(&tensor.name));
-    graph.sparse_initializers.retain(|tensor| {
-        tensor.values.as_ref().is_none_or(|values| needed.contains(&values.name))
-    });
+    graph
+        .sparse_initializers
+        .retain(|tensor| tensor.values.as_ref().is_none_or(|values| needed.contains(&values.name)));
     let made: HashSet<_> = graph.nodes.iter().flat_map(|node| &node.outputs).collect();
     graph.value_infos.retain(|info| made.contains(&info.name));
 }

@@ -71,7 +71,11 @@ pub(crate) fn take_out(model: &Model, file: &str) -> (Model, Vec<Bytes>) {
     let initializers = model.graph.iter_mut().flat_map(|graph| &mut graph.initializers);
     for tensor in initializers {
         let Some(raw) = tensor.raw_data.take_if(|raw| raw.len() >= OUTSIDE_BYTES_MIN) else { continue };
-        let notes = [("location", file.to_owned()), ("offset", offset.to_string()), ("length", raw.len().to_string())];
+        let notes = [
+            ("location", file.to_owned()),
+            ("offset", offset.to_string()),
+            ("length", raw.len().to_string()),
+        ];
         tensor.external_data = notes
             .into_iter()
             .map(|(key, value)| Entry { key: Some(key.to_owned()), value: Some(value), ..Entry::default() })

@@ -158,8 +158,7 @@ impl Fields {
     }
 
     fn varint(&mut self) -> Result<u64, WireError> {
-        let (number, length) =
-            varint(&self.bytes[self.at..]).ok_or(WireError::Varint(self.at))?;
+        let (number, length) = varint(&self.bytes[self.at..]).ok_or(WireError::Varint(self.at))?;
         self.at += length;
         Ok(number)
     }

@@ -17,7 +17,12 @@ fn models() -> Vec<PathBuf> {
     for folder in std::fs::read_dir(repository().join("examples/models")).unwrap() {
         let folder = folder.unwrap().path();
         let files = if folder.is_dir() { std::fs::read_dir(folder).unwrap().collect() } else { Vec::new() };
-        models.extend(files.into_iter().map(|file| file.unwrap().path()).filter(|file| file.extension().is_some_and(|end| end == "onnx")));
+        models.extend(
+            files
+                .into_iter()
+                .map(|file| file.unwrap().path())
+                .filter(|file| file.extension().is_some_and(|end| end == "onnx")),
+        );
     }
     models
 }
@@ -86,7 +91,8 @@ fn files_outside_of_the_models_folder_are_refused() {
         ("model.onnx", "are not within model.onnx"),
     ] {
         let mut changed = Model::read_graph(&path).unwrap();
-        let tensors = changed.graph.as_mut().unwrap().initializers.iter_mut().filter(|tensor| tensor.is_outside());
+        let tensors =
+            changed.graph.as_mut().unwrap().initializers.iter_mut().filter(|tensor| tensor.is_outside());
         for tensor in tensors {
             tensor.external_data[0].value = Some(location.to_owned());
         }
@@ -128,12 +134,21 @@ fn broken_rules_are_refused_with_their_place() {
     type Break = fn(&mut Model);
     let cases: [(Break, &str); 7] = [
         (|model| model.graph = None, "the model: it has no graph"),
-        (|model| model.opset_imports.clear(), "mask.1 (Unsqueeze): no version is given for the operators of \"\""),
+        (
+            |model| model.opset_imports.clear(),
+            "mask.1 (Unsqueeze): no version is given for the operators of \"\"",
+        ),
         (|model| graph(model).nodes.swap(0, 1), "mask.2 (Unsqueeze): its input mask.1 is not made before it"),
-        (|model| graph(model).nodes[1].outputs[0] = "mask.1".to_owned(), "mask.2 (Unsqueeze): mask.1 is made twice"),
+        (
+            |model| graph(model).nodes[1].outputs[0] = "mask.1".to_owned(),
+            "mask.2 (Unsqueeze): mask.1 is made twice",
+        ),
         (|model| graph(model).outputs[0].name = "none".to_owned(), "none: nothing makes this output"),
         (|model| graph(model).initializers[0].dims.push(2), "elements, it has"),
-        (|model| graph(model).initializers[0].dims = vec![i64::MAX, 8], "its sizes are [9223372036854775807, 8]"),
+        (
+            |model| graph(model).initializers[0].dims = vec![i64::MAX, 8],
+            "its sizes are [9223372036854775807, 8]",
+        ),
     ];
     for (break_it, reason) in cases {
         let mut broken = model.clone();

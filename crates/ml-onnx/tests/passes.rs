@@ -7,7 +7,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 use ml_onnx::calibrate::Range;
-use ml_onnx::passes::{Clean, Fold, Fp16, Fp16Form, Int8Dynamic, Int8PerToken, Int8Static, Int8Tables, Packed, WEIGHTS_MIN};
+use ml_onnx::passes::{
+    Clean, Fold, Fp16, Fp16Form, Int8Dynamic, Int8PerToken, Int8Static, Int8Tables, Packed, WEIGHTS_MIN,
+};
 use ml_onnx::proto::{Attribute, Value, ValueInfo};
 use ml_onnx::prune::Moments;
 use ml_onnx::{DataType, Graph, Model, Node, Pass, Shapes, Tensor};
@@ -39,7 +41,9 @@ fn static_int8(model: &Model, outliers: &[usize]) -> Int8Static {
 }
 
 fn per_token(model: &Model) -> Int8PerToken {
-    Int8PerToken { outliers: ranges(model, &[3, 7]).into_iter().map(|(name, range)| (name, range.outliers)).collect() }
+    Int8PerToken {
+        outliers: ranges(model, &[3, 7]).into_iter().map(|(name, range)| (name, range.outliers)).collect(),
+    }
 }
 
 fn small_tables() -> Int8Tables {
@@ -65,7 +69,10 @@ fn sizes_of_the_caller_are_followed_by_name() {
         ("positions", "[Fixed(1), Named(sequence)]"),
         ("encoder.layer.1.output.LayerNorm.output", "[Named(batch), Named(sequence), Fixed(32)]"),
         ("encoder.layer.0.attention.self.key.heads", "[Named(batch), Fixed(2), Fixed(16), Named(sequence)]"),
-        ("encoder.layer.0.attention.self.shares", "[Named(batch), Fixed(2), Named(sequence), Named(sequence)]"),
+        (
+            "encoder.layer.0.attention.self.shares",
+            "[Named(batch), Fixed(2), Named(sequence), Named(sequence)]",
+        ),
         ("encoder.layer.0.attention.self.context", "[Named(batch), Named(sequence), Fixed(32)]"),
         ("pool.mask_float", "[Named(batch), Named(sequence), Fixed(1)]"),
         ("probabilities", "[Named(batch), Fixed(2)]"),
@@ -81,7 +88,8 @@ fn dynamic_int8_shares_what_layers_share() {
     // Queries, keys and values take the same input.
     assert_eq!((count(&model, "MatMulInteger"), count(&model, "DynamicQuantizeLinear")), (12, 8));
     assert!(graph(&model).linears(0).is_empty(), "no matrix is left in floats");
-    let bytes: usize = graph(&model).initializers.iter().filter_map(|tensor| tensor.raw_data.as_ref()).map(Bytes::len).sum();
+    let bytes: usize =
+        graph(&model).initializers.iter().filter_map(|tensor| tensor.raw_data.as_ref()).map(Bytes::len).sum();
     assert!(bytes < 12 * 1200 + 112 * 32 * 4 + 66 * 32 * 4 + 4000, "{bytes}");
 }
 
@@ -92,7 +100,8 @@ fn static_int8_has_one_scale_an_input_and_adds_outliers_in_floats() {
     assert_eq!(count(&plain, "Gemm"), 1, "the head's alone");
     let mixed = encoder().rewritten(&[&static_int8(&encoder(), &[3, 7]), &Clean]).unwrap();
     assert_eq!((count(&mixed, "QuantizeLinear"), count(&mixed, "Gemm")), (8, 1 + 12));
-    let weights = graph(&mixed).initializers.iter().find(|tensor| tensor.name.contains("query.weight_transposed.int8"));
+    let weights =
+        graph(&mixed).initializers.iter().find(|tensor| tensor.name.contains("query.weight_transposed.int8"));
     let rows: Vec<&[u8]> = weights.unwrap().raw_data.as_ref().unwrap().chunks(32).collect();
     for (row, weights) in rows.iter().enumerate() {
         assert_eq!(weights.iter().all(|weight| *weight == 0), [3, 7].contains(&row), "row {row}");
@@ -102,7 +111,8 @@ fn static_int8_has_one_scale_an_input_and_adds_outliers_in_floats() {
 #[test]
 fn tables_are_looked_up_in_int8() {
     let model = encoder().rewritten(&[&small_tables(), &Clean]).unwrap();
-    let integers = graph(&model).initializers.iter().filter(|tensor| tensor.element() == Some(DataType::Int8));
+    let integers =
+        graph(&model).initializers.iter().filter(|tensor| tensor.element() == Some(DataType::Int8));
     assert_eq!(integers.map(|tensor| tensor.dims.clone()).collect::<Vec<_>>(), [[112, 32], [64, 32]]);
 }
 
@@ -111,7 +121,9 @@ fn packed_batches_unpack_only_for_attention_and_pooling() {
     let model = encoder().rewritten(&[&Packed::default(), &Clean]).unwrap();
     let inputs: Vec<&str> = graph(&model).inputs.iter().map(|input| input.name.as_str()).collect();
     assert_eq!(inputs, ["input_ids", "attention_mask", "position_ids", "unpack", "pack"]);
-    let gathers = |name: &str| graph(&model).nodes.iter().filter(|node| node.is("Gather") && node.input(1) == Some(name)).count();
+    let gathers = |name: &str| {
+        graph(&model).nodes.iter().filter(|node| node.is("Gather") && node.input(1) == Some(name)).count()
+    };
     assert_eq!((gathers("unpack"), gathers("pack"), gathers("position_ids")), (2 * 3 + 1, 2, 1));
     let shapes = Shapes::of(graph(&model));
     let states = shapes.get("encoder.layer.1.output.LayerNorm.output").unwrap();
@@ -149,7 +161,8 @@ fn folding_finds_matrices_behind_nodes() {
     let tensor = graph.initializers.iter().position(|tensor| tensor.name == weight).unwrap();
     let tensor = graph.initializers.remove(tensor);
     let transposed: Array2<f32> = tensor.floats().unwrap().into_dimensionality().unwrap().reversed_axes();
-    let constant = Node::new("Constant", &[], "stored").with("value", Value::Tensor(Tensor::of_array("", &transposed)));
+    let constant =
+        Node::new("Constant", &[], "stored").with("value", Value::Tensor(Tensor::of_array("", &transposed)));
     let same = Node::new("Identity", &["stored"], "same");
     let transpose = Node::new("Transpose", &["same"], &weight).with("perm", Value::Ints(vec![1, 0]));
     graph.nodes.splice(0..0, [constant, same, transpose]);
@@ -188,15 +201,27 @@ fn what_cannot_be_handled_is_named() {
     };
     let without_range = Int8Static::default();
     let cases: [(&dyn Pass, Model, &str); 5] = [
-        (&Int8Dynamic::default(), old(encoder()), "int8-dynamic: the model: version 9 of ONNX's operators, at least 11 is needed"),
-        (&Int8Dynamic { weights_min: 1 << 20 }, encoder(), "int8-dynamic: the graph: it has no MatMul with a constant matrix of floats"),
+        (
+            &Int8Dynamic::default(),
+            old(encoder()),
+            "int8-dynamic: the model: version 9 of ONNX's operators, at least 11 is needed",
+        ),
+        (
+            &Int8Dynamic { weights_min: 1 << 20 },
+            encoder(),
+            "int8-dynamic: the graph: it has no MatMul with a constant matrix of floats",
+        ),
         (
             &without_range,
             encoder(),
             "int8-static: encoder.layer.0.attention.self.query.product (MatMul): no range is known of embeddings.LayerNorm.output",
         ),
         (&Packed::default(), no_mask(encoder()), "packed: the graph: attention_mask is no matrix"),
-        (&Packed { mask: "mask".to_owned(), ..Packed::default() }, encoder(), "packed: the graph: it has no input mask"),
+        (
+            &Packed { mask: "mask".to_owned(), ..Packed::default() },
+            encoder(),
+            "packed: the graph: it has no input mask",
+        ),
     ];
     for (pass, model, reason) in cases {
         assert_eq!(model.rewritten(&[pass]).unwrap_err().to_string(), reason);
@@ -207,13 +232,15 @@ fn what_cannot_be_handled_is_named() {
 fn blocks_are_found_and_made_narrower() {
     let model = encoder();
     let blocks = graph(&model).blocks();
-    let kinds: Vec<_> = blocks.iter().map(|block| (block.is_attention(), block.group, block.width())).collect();
+    let kinds: Vec<_> =
+        blocks.iter().map(|block| (block.is_attention(), block.group, block.width())).collect();
     assert_eq!(kinds, [(true, 16, 32), (false, 1, 32), (true, 16, 32), (false, 1, 32)]);
     let mut pruned = model.clone();
     for (at, keep) in [(0, 16), (1, 8), (3, 24)] {
         let block = graph(&pruned).blocks()[at].clone();
         let mut moments = Moments::new(32, 32);
-        let hidden = Array2::from_shape_fn((100, 32), |(row, column)| ((row * 31 + column * 17) % 23) as f32 - 11.0);
+        let hidden =
+            Array2::from_shape_fn((100, 32), |(row, column)| ((row * 31 + column * 17) % 23) as f32 - 11.0);
         let (weights, bias): (Array2<f32>, Array1<f32>) = block.weights(graph(&pruned)).unwrap();
         moments.add(hidden.view(), (hidden.dot(&weights) + &bias).view());
         let fitted = moments.fit(&weights, &bias, keep, block.group).unwrap();
@@ -260,7 +287,12 @@ fn mix_up(graph: &mut Graph, at: prop::sample::Index, change: u8, other: prop::s
         1 => node.inputs = from.inputs,
         2 => drop(node.inputs.pop()),
         3 => node.inputs.insert(0, constant_name),
-        4 => node.attributes = vec![Attribute::new("axis", Value::Int(i64::MIN)), Attribute::new("axes", Value::Ints(vec![9, -9]))],
+        4 => {
+            node.attributes = vec![
+                Attribute::new("axis", Value::Int(i64::MIN)),
+                Attribute::new("axes", Value::Ints(vec![9, -9])),
+            ]
+        }
         5 => drop(node.outputs.pop()),
         6 => graph.initializers[constant].dims = vec![2, 3],
         7 => graph.initializers[constant] = Tensor::new(&constant_name, &[2], [i64::MAX, i64::MIN]),

@@ -24,7 +24,8 @@ pub(super) fn make(model: &Model, items: &[&Item]) -> Result<Batch, LimitError> 
 
 /// The inputs of `ml-onnx`' packed form (see its pass) of texts whose first input is their tokens' ids.
 fn packed(items: &[&Item]) -> Result<Batch, LimitError> {
-    let wrong = || LimitError::Input { name: "input_ids".to_owned(), reason: "it is no vector of i64".to_owned() };
+    let wrong =
+        || LimitError::Input { name: "input_ids".to_owned(), reason: "it is no vector of i64".to_owned() };
     let ids = items.iter().map(|item| match item.inputs.first() {
         Some(Tensor::I64(ids)) if ids.ndim() == 1 => Ok(ids.iter().copied().collect::<Vec<i64>>()),
         _ => Err(wrong()),

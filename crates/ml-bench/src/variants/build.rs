@@ -53,7 +53,10 @@ fn in_parallel<T: Send>(
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let made = thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().map_err(|_| LimitError::Lost)).collect::<Result<Vec<_>, _>>()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| LimitError::Lost))
+            .collect::<Result<Vec<_>, _>>()
     });
     let mut made: Vec<_> = made?.into_iter().flatten().collect();
     made.sort_by_key(|(index, _)| *index);

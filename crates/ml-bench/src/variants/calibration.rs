@@ -138,7 +138,10 @@ impl Probe {
         mut take: impl FnMut(usize, &str, ArrayView2<'_, f32>),
     ) -> Result<(), Error> {
         for (done, item) in items.iter().enumerate() {
-            progress.bar(done as f64 / items.len() as f64, &format!("calibrating: {done} / {} items", items.len()));
+            progress.bar(
+                done as f64 / items.len() as f64,
+                &format!("calibrating: {done} / {} items", items.len()),
+            );
             let outputs = batches::make(&self.model, &[item])?.run(&self.model).map_err(LimitError::Run)?;
             for name in &self.values {
                 let value = outputs.get::<f32>(name).map_err(LimitError::Run)?;

@@ -90,11 +90,31 @@ mod tests {
         };
         assert_eq!(Gates::default().refusals(&good, &speeds(2.0)), [""; 0]);
         let cases = [
-            (Quality { cosine_mean: 0.9, ..good }, 2.0, "the mean cosine is 0.90000, at least 0.998 is wanted"),
-            (Quality { cosine_p1: f64::NAN, ..good }, 2.0, "the cosine at the first percentile is NaN, at least 0.995 is wanted"),
-            (Quality { flips: 0.03, ..good }, 2.0, "the share of other predictions is 0.0300, at most 0.02 is wanted"),
-            (Quality { accuracy: Some(0.79), ..good }, 2.0, "the loss of accuracy is 0.0140, at most 0.005 is wanted"),
-            (Quality { alone_cosine_min: 0.98, ..good }, 2.0, "the cosine of an item alone and in a batch is 0.98000, at least 0.9999 is wanted"),
+            (
+                Quality { cosine_mean: 0.9, ..good },
+                2.0,
+                "the mean cosine is 0.90000, at least 0.998 is wanted",
+            ),
+            (
+                Quality { cosine_p1: f64::NAN, ..good },
+                2.0,
+                "the cosine at the first percentile is NaN, at least 0.995 is wanted",
+            ),
+            (
+                Quality { flips: 0.03, ..good },
+                2.0,
+                "the share of other predictions is 0.0300, at most 0.02 is wanted",
+            ),
+            (
+                Quality { accuracy: Some(0.79), ..good },
+                2.0,
+                "the loss of accuracy is 0.0140, at most 0.005 is wanted",
+            ),
+            (
+                Quality { alone_cosine_min: 0.98, ..good },
+                2.0,
+                "the cosine of an item alone and in a batch is 0.98000, at least 0.9999 is wanted",
+            ),
             (good, 0.94, "the speed in sorted batches is 0.94000, at least 1 is wanted"),
         ];
         for (quality, sorted, reason) in cases {

@@ -24,6 +24,7 @@ struct Manifest<'a> {
 pub(super) fn write(folder: &Path, report: &VariantsReport) -> Result<(), Error> {
     let path = folder.join(NAME);
     let failed = |source| Error::Write { path: path.clone(), source };
-    let text = toml::to_string(&Manifest { version: VERSION, report }).map_err(|error| failed(std::io::Error::other(error)))?;
+    let text = toml::to_string(&Manifest { version: VERSION, report })
+        .map_err(|error| failed(std::io::Error::other(error)))?;
     std::fs::write(&path, text).map_err(failed)
 }

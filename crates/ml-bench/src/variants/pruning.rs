@@ -34,7 +34,9 @@ pub(super) fn prune(
     let items = &items[..items.len().min(ITEMS_MAX)];
     let blocks = blocks(model);
     if blocks.is_empty() {
-        return Err(Error::Variants("there is nothing to prune: no attention and no feed-forward layer".to_owned()));
+        return Err(Error::Variants(
+            "there is nothing to prune: no attention and no feed-forward layer".to_owned(),
+        ));
     }
     let wanted = sums(model, &blocks, items, place, progress)?;
     let mut pruned = model.clone();
@@ -42,7 +44,8 @@ pub(super) fn prune(
         let keep = kept(original, profile);
         // Nodes have other places now; what the block is called by has stayed.
         let block = self::blocks(&pruned).into_iter().find(|block| block.sum == original.sum);
-        let block = block.ok_or_else(|| Error::Variants(format!("{} cannot be found again", original.sum)))?;
+        let block =
+            block.ok_or_else(|| Error::Variants(format!("{} cannot be found again", original.sum)))?;
         let moments = moments(&pruned, &block, &wanted[&block.sum], (items, place, progress))?;
         let (weights, bias) = block.weights(graph(&pruned)).map_err(failed)?;
         let fitted = moments.fit(&weights, &bias, keep, block.group);

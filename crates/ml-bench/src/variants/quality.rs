@@ -62,22 +62,39 @@ pub(super) fn measure(
     Ok(qualities.collect())
 }
 
-fn compare(original: &Answers, answers: &Answers, labels: &[Option<usize>], alone_cosine_min: f64) -> Quality {
+fn compare(
+    original: &Answers,
+    answers: &Answers,
+    labels: &[Option<usize>],
+    alone_cosine_min: f64,
+) -> Quality {
     let pairs = || original.rows.outer_iter().zip(answers.rows.outer_iter());
     let mut cosines: Vec<f64> = pairs().map(|(one, other)| cosine(one, other)).collect();
     cosines.sort_by(f64::total_cmp);
-    let errors = pairs().flat_map(|(one, other)| one.iter().zip(other).map(|(one, other)| (one - other).abs()).collect::<Vec<_>>());
+    let errors = pairs().flat_map(|(one, other)| {
+        one.iter().zip(other).map(|(one, other)| (one - other).abs()).collect::<Vec<_>>()
+    });
     let count = cosines.len().max(1) as f64;
-    let flips = original.predictions.iter().zip(&answers.predictions).filter(|(one, other)| one != other).count();
+    let flips =
+        original.predictions.iter().zip(&answers.predictions).filter(|(one, other)| one != other).count();
     let accuracy = |answers: &Answers| {
-        let labelled = || answers.predictions.iter().zip(labels).filter_map(|(prediction, label)| Some(*prediction == (*label)?));
+        let labelled = || {
+            answers
+                .predictions
+                .iter()
+                .zip(labels)
+                .filter_map(|(prediction, label)| Some(*prediction == (*label)?))
+        };
         let all = labelled().count();
         (all > 0).then(|| labelled().filter(|right| *right).count() as f64 / all as f64)
     };
     Quality {
         cosine_mean: cosines.iter().sum::<f64>() / count,
         cosine_p1: cosines.get(cosines.len() / 100).copied().unwrap_or(0.0),
-        error_max: errors.fold(0.0, |most: f64, error| if error.is_nan() { f64::INFINITY } else { most.max(error.into()) }),
+        error_max: errors.fold(
+            0.0,
+            |most: f64, error| if error.is_nan() { f64::INFINITY } else { most.max(error.into()) },
+        ),
         flips: flips as f64 / count,
         accuracy: accuracy(answers),
         accuracy_original: accuracy(original),
@@ -138,7 +155,8 @@ pub(super) fn cosine(one: ArrayView1<'_, f32>, other: ArrayView1<'_, f32>) -> f6
 fn labels(model: &Model, lines: &[Line]) -> Vec<Option<usize>> {
     let known = model.signature().metadata.get("labels");
     let known: Vec<&str> = known.map(|labels| labels.split(',').map(str::trim).collect()).unwrap_or_default();
-    let number = |label: &String| known.iter().position(|known| known == label).or_else(|| label.parse().ok());
+    let number =
+        |label: &String| known.iter().position(|known| known == label).or_else(|| label.parse().ok());
     lines.iter().map(|line| line.label.as_ref().and_then(number)).collect()
 }
 
@@ -169,8 +187,10 @@ mod tests {
 
     #[test]
     fn answers_are_compared_item_by_item() {
-        let original = Answers { rows: array![[1.0_f32, 0.0], [0.0, 2.0], [1.0, 1.0]], predictions: vec![0, 1, 1] };
-        let other = Answers { rows: array![[1.0_f32, 0.0], [0.0, 1.0], [1.0, 0.0]], predictions: vec![0, 1, 0] };
+        let original =
+            Answers { rows: array![[1.0_f32, 0.0], [0.0, 2.0], [1.0, 1.0]], predictions: vec![0, 1, 1] };
+        let other =
+            Answers { rows: array![[1.0_f32, 0.0], [0.0, 1.0], [1.0, 0.0]], predictions: vec![0, 1, 0] };
         let quality = compare(&original, &other, &[Some(0), None, Some(0)], 0.9);
         assert!((quality.cosine_mean - (2.0 + 0.5_f64.sqrt()) / 3.0).abs() < 1e-9, "{quality:?}");
         assert!((quality.cosine_p1 - 0.5_f64.sqrt()).abs() < 1e-9, "{quality:?}");

@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use ml_onnx::calibrate::RangeMethod;
-use ml_onnx::passes::{Clean, Fold, Fp16, Fp16Form, Int8Dynamic, Int8PerToken, Int8Static, Int8Tables, Packed};
+use ml_onnx::passes::{
+    Clean, Fold, Fp16, Fp16Form, Int8Dynamic, Int8PerToken, Int8Static, Int8Tables, Packed,
+};
 use ml_onnx::{Model, Pass, PassError};
 use serde::{Serialize, Serializer};
 
@@ -71,7 +73,11 @@ impl Recipe {
     pub(super) fn is_for_task(self) -> bool {
         matches!(
             self,
-            Self::Ffn30 | Self::Ffn50Heads33 | Self::Pruned60 | Self::Ffn30Int8Mixed | Self::Ffn50Heads33Int8Mixed
+            Self::Ffn30
+                | Self::Ffn50Heads33
+                | Self::Pruned60
+                | Self::Ffn30Int8Mixed
+                | Self::Ffn50Heads33Int8Mixed
         )
     }
 

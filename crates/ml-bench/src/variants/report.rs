@@ -68,7 +68,11 @@ impl VariantsReport {
         let measured = models.iter().zip(quality).zip(speeds).enumerate();
         let variants = measured.map(|(index, ((measured, quality), speeds))| VariantReport {
             name: measured.name.clone(),
-            file: measured.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            file: measured
+                .file
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             packed: batches::is_packed(&measured.model),
             compared: index > options.variants.len(),
             for_task: measured.recipe.is_some_and(Recipe::is_for_task),
@@ -102,7 +106,11 @@ impl VariantsReport {
 
     /// Returns the report as one HTML page.
     pub fn html(&self) -> String {
-        let mut plot = Plot::new("Speed and fidelity: up and to the right is better", "speed in sorted batches, ratio to the original", "mean cosine to the original");
+        let mut plot = Plot::new(
+            "Speed and fidelity: up and to the right is better",
+            "speed in sorted batches, ratio to the original",
+            "mean cosine to the original",
+        );
         for VariantReport { name, quality, speeds, .. } in &self.variants {
             plot = plot.line(name, vec![(speeds.sorted.mean, quality.cosine_mean)]);
         }
@@ -126,8 +134,19 @@ impl VariantsReport {
 
     fn grid(&self) -> Grid {
         let mut grid = Grid::new([
-            "variant", "MB", "size", "MiB resident", "single", "sorted 16", "arrival 16", "accuracy %", "flips %", "cosine",
-            "cosine p1", "max error", "alone",
+            "variant",
+            "MB",
+            "size",
+            "MiB resident",
+            "single",
+            "sorted 16",
+            "arrival 16",
+            "accuracy %",
+            "flips %",
+            "cosine",
+            "cosine p1",
+            "max error",
+            "alone",
         ]);
         let original = self.variants.first().map_or(1, |original| original.file_bytes) as f64;
         for variant in &self.variants {
@@ -153,7 +172,9 @@ impl VariantsReport {
 
     fn refusals(&self) -> Vec<String> {
         let refused = self.variants.iter().filter(|variant| !variant.refused.is_empty());
-        refused.map(|variant| format!("{} is refused: {}", variant.name, variant.refused.join("; "))).collect()
+        refused
+            .map(|variant| format!("{} is refused: {}", variant.name, variant.refused.join("; ")))
+            .collect()
     }
 }
 

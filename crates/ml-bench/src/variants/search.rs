@@ -31,10 +31,13 @@ pub(super) fn search(
     progress: &Progress,
 ) -> Result<Profile, Error> {
     let all = blocks(model);
-    let mut candidates: Vec<Profile> = HEADS.iter().filter_map(|heads| widest(&all, *heads, percent)).collect();
+    let mut candidates: Vec<Profile> =
+        HEADS.iter().filter_map(|heads| widest(&all, *heads, percent)).collect();
     candidates.dedup();
     if candidates.is_empty() {
-        return Err(Error::Variants(format!("no way to prune to {percent} % of the weights is known for this model")));
+        return Err(Error::Variants(format!(
+            "no way to prune to {percent} % of the weights is known for this model"
+        )));
     }
     let fresh = if items.len() >= ITEMS_MAX + JUDGED { &items[ITEMS_MAX..] } else { items };
     let judged = &fresh[..fresh.len().min(JUDGED)];

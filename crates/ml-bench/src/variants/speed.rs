@@ -65,7 +65,8 @@ pub(super) fn measure(
     }
     let speeds = |own: &[Vec<f64>; 3]| {
         let ratio = |way: usize| {
-            let ratios: Vec<f64> = seconds[0][way].iter().zip(&own[way]).map(|(original, own)| original / own).collect();
+            let ratios: Vec<f64> =
+                seconds[0][way].iter().zip(&own[way]).map(|(original, own)| original / own).collect();
             geometric_interval(&ratios).ok_or_else(|| Error::Variants("a run took no time".to_owned()))
         };
         Ok(Speeds { single: ratio(0)?, sorted: ratio(1)?, arrival: ratio(2)? })
@@ -96,9 +97,13 @@ fn turns(works: &[Work<'_>], way: usize, round: u64) -> Result<Vec<f64>, Error> 
 impl<'a> Work<'a> {
     fn new(measured: &'a Measured, items: &[&Item]) -> Result<Self, LimitError> {
         let lengths: Vec<usize> = items.iter().map(|item| item.length()).collect();
-        let sorted: Vec<&Item> = Order::Sorted.indices(&lengths).into_iter().map(|index| items[index]).collect();
+        let sorted: Vec<&Item> =
+            Order::Sorted.indices(&lengths).into_iter().map(|index| items[index]).collect();
         let batches = |items: &[&Item], size| {
-            items.chunks(size).map(|items| batches::make(&measured.model, items)).collect::<Result<Vec<_>, _>>()
+            items
+                .chunks(size)
+                .map(|items| batches::make(&measured.model, items))
+                .collect::<Result<Vec<_>, _>>()
         };
         let singles = &items[..items.len().min(SINGLES)];
         Ok(Self { measured, ways: [batches(singles, 1)?, batches(&sorted, BATCH)?, batches(items, BATCH)?] })
@@ -119,5 +124,6 @@ fn run(measured: &Measured, batches: &[Batch]) -> Result<(), Error> {
 /// Returns the CPU time of this thread.
 fn thread_time() -> Result<Duration, Error> {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
-    time.map(Duration::from).map_err(|error| Error::Variants(format!("the thread's clock cannot be read: {error}")))
+    time.map(Duration::from)
+        .map_err(|error| Error::Variants(format!("the thread's clock cannot be read: {error}")))
 }

@@ -63,7 +63,12 @@ impl Histogram {
         let outside = (all as f64 * (1.0 - percent / 100.0)) as u64;
         let skipped = |counts: &mut dyn Iterator<Item = &u64>| {
             let mut seen = 0;
-            counts.take_while(|count| { seen += **count; seen <= outside }).count()
+            counts
+                .take_while(|count| {
+                    seen += **count;
+                    seen <= outside
+                })
+                .count()
         };
         let from_low = skipped(&mut self.counts.iter());
         let from_high = skipped(&mut self.counts.iter().rev());

@@ -33,7 +33,8 @@ fn fold(graph: &mut Graph) -> Result<bool, (String, String)> {
     for (at, node) in graph.nodes.iter().enumerate() {
         let constant = folded_node(&index, node).map_err(|reason| (node.label(), reason))?;
         // A graph's output must be made by a node where a runtime does not take constants for outputs.
-        let is_output = node.outputs.iter().any(|name| graph.outputs.iter().any(|output| output.name == *name));
+        let is_output =
+            node.outputs.iter().any(|name| graph.outputs.iter().any(|output| output.name == *name));
         if let Some(tensor) = constant.filter(|_| !is_output) {
             folded.push((at, tensor));
         }

@@ -36,8 +36,18 @@ pub struct Fp16 {
 
 /// Operators that add many numbers up, or are rarely there in 16 bits.
 const BLOCKED: [&str; 12] = [
-    "CumSum", "NonMaxSuppression", "Range", "ReduceL2", "ReduceMean", "ReduceProd", "ReduceSum", "ReduceSumSquare",
-    "Resize", "TopK", "Upsample", "RoiAlign",
+    "CumSum",
+    "NonMaxSuppression",
+    "Range",
+    "ReduceL2",
+    "ReduceMean",
+    "ReduceProd",
+    "ReduceSum",
+    "ReduceSumSquare",
+    "Resize",
+    "TopK",
+    "Upsample",
+    "RoiAlign",
 ];
 
 /// Smaller tensors are not worth a node that casts them.
@@ -124,19 +134,32 @@ struct Halved<'a> {
 
 impl<'a> Halved<'a> {
     fn new(pass: &'a Fp16, graph: &'a Graph) -> Self {
-        let constants: HashMap<_, _> = graph.initializers.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+        let constants: HashMap<_, _> =
+            graph.initializers.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
         let inputs = graph.inputs.iter().map(|input| (input.name.clone(), Kind::of(input.element())));
-        let tensors = graph.initializers.iter().map(|tensor| (tensor.name.clone(), Kind::of(tensor.element())));
+        let tensors =
+            graph.initializers.iter().map(|tensor| (tensor.name.clone(), Kind::of(tensor.element())));
         let kinds: HashMap<_, _> = tensors.chain(inputs).collect();
         let floats = kinds.iter().filter(|(_, kind)| **kind == Kind::Float);
         let wide = floats.map(|(name, _)| (name.clone(), name.clone())).collect();
-        Self { pass, graph, constants, kinds, wide, narrow: HashMap::new(), nodes: Vec::new(), added: Vec::new() }
+        Self {
+            pass,
+            graph,
+            constants,
+            kinds,
+            wide,
+            narrow: HashMap::new(),
+            nodes: Vec::new(),
+            added: Vec::new(),
+        }
     }
 
     fn finish(mut self) -> (Vec<Node>, Vec<Tensor>) {
         for output in &self.graph.outputs {
             // A value that is a float in 16 bits only has another name than the output.
-            if !self.wide.contains_key(&output.name) && let Some(narrow) = self.narrow.get(&output.name) {
+            if !self.wide.contains_key(&output.name)
+                && let Some(narrow) = self.narrow.get(&output.name)
+            {
                 self.nodes.push(cast(narrow, &output.name, DataType::Float));
             }
         }

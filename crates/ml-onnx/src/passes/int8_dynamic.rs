@@ -35,7 +35,11 @@ impl Pass for Int8Dynamic {
         let graph = graph_of(self, model)?;
         let layers = graph.linears(self.weights_min);
         if layers.is_empty() {
-            return Err(PassError::new(self, "the graph", "it has no MatMul with a constant matrix of floats"));
+            return Err(PassError::new(
+                self,
+                "the graph",
+                "it has no MatMul with a constant matrix of floats",
+            ));
         }
         let mut rewrite = Rewrite::new(graph);
         let mut inputs: Vec<(String, [String; 3])> = Vec::new();
@@ -44,7 +48,8 @@ impl Pass for Int8Dynamic {
             let quantized = match inputs.iter().find(|(name, _)| *name == layer.input) {
                 Some((_, quantized)) => quantized.clone(),
                 None => {
-                    let quantized = ["integers", "scale", "zero"].map(|part| rewrite.fresh(&format!("{}.{part}", layer.input)));
+                    let quantized = ["integers", "scale", "zero"]
+                        .map(|part| rewrite.fresh(&format!("{}.{part}", layer.input)));
                     let mut node = Node::new("DynamicQuantizeLinear", &[&layer.input], &quantized[0]);
                     node.outputs.extend_from_slice(&quantized[1..]);
                     nodes.push(node);
@@ -53,7 +58,9 @@ impl Pass for Int8Dynamic {
                 }
             };
             let product = product(graph, layer, &quantized, &mut rewrite);
-            nodes.extend(product.map_err(|reason| PassError::new(self, graph.nodes[layer.product].label(), reason))?);
+            nodes.extend(
+                product.map_err(|reason| PassError::new(self, graph.nodes[layer.product].label(), reason))?,
+            );
             rewrite.replace(layer.product, nodes);
         }
         rewrite.finish(graph);
@@ -72,7 +79,8 @@ fn product(
     let Quantized { integers: weights, scales } = Quantized::columns(&matrix_of(graph, &layer.weight)?);
     let weights = rewrite.constant(Tensor::of_array(&format!("{}.int8", layer.weight), &weights));
     let scales = rewrite.constant(Tensor::of_array(&format!("{}.scales", layer.weight), &scales));
-    let [sums, floats, both] = ["sums", "floats", "scales"].map(|part| rewrite.fresh(&format!("{name}.{part}")));
+    let [sums, floats, both] =
+        ["sums", "floats", "scales"].map(|part| rewrite.fresh(&format!("{name}.{part}")));
     Ok(vec![
         Node::new("MatMulInteger", &[integers, &weights, zero], &sums),
         Node::new("Cast", &[&sums], &floats).with("to", Value::Int(DataType::Float.number().into())),

@@ -30,7 +30,8 @@ impl Pass for Int8Static {
     fn apply(&self, model: &mut Model) -> Result<(), PassError> {
         opset_from(self, model, 13)?;
         let graph = graph_of(self, model)?;
-        let range = |input: &str| self.ranges.get(input).ok_or_else(|| format!("no range is known of {input}"));
+        let range =
+            |input: &str| self.ranges.get(input).ok_or_else(|| format!("no range is known of {input}"));
         let mut mixed = Mixed::new(graph);
         mixed.layers(
             self,

@@ -33,7 +33,8 @@ impl Pass for Int8Tables {
         let mut rewrite = Rewrite::new(graph);
         for (at, table) in self.tables(graph) {
             let nodes = lookup(graph, at, &table, &mut rewrite);
-            rewrite.replace(at, nodes.map_err(|reason| PassError::new(self, graph.nodes[at].label(), reason))?);
+            rewrite
+                .replace(at, nodes.map_err(|reason| PassError::new(self, graph.nodes[at].label(), reason))?);
         }
         rewrite.finish(graph);
         Ok(())
@@ -60,7 +61,8 @@ fn lookup(graph: &Graph, at: usize, table: &str, rewrite: &mut Rewrite) -> Resul
     let integers = rewrite.constant(Tensor::of_array(&format!("{table}.int8"), &integers));
     let scales = scales.insert_axis(ndarray::Axis(1));
     let scales = rewrite.constant(Tensor::of_array(&format!("{table}.scales"), &scales));
-    let [rows, floats, scale] = ["int8", "floats", "scale"].map(|part| rewrite.fresh(&format!("{output}.{part}")));
+    let [rows, floats, scale] =
+        ["int8", "floats", "scale"].map(|part| rewrite.fresh(&format!("{output}.{part}")));
     Ok(vec![
         Node::new("Gather", &[&integers, ids], &rows),
         Node::new("Cast", &[&rows], &floats).with("to", Value::Int(DataType::Float.number().into())),

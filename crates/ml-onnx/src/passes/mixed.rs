@@ -56,11 +56,16 @@ impl<'g> Mixed<'g> {
     ) -> Result<(), PassError> {
         let layers = self.graph.linears(WEIGHTS_MIN);
         if layers.is_empty() {
-            return Err(PassError::new(pass, "the graph", "it has no MatMul with a constant matrix of floats"));
+            return Err(PassError::new(
+                pass,
+                "the graph",
+                "it has no MatMul with a constant matrix of floats",
+            ));
         }
         for layer in layers {
             let replaced = outliers(&layer.input).and_then(|columns| self.layer(&layer, &columns, &quantize));
-            replaced.map_err(|reason| PassError::new(pass, self.graph.nodes[layer.product].label(), reason))?;
+            replaced
+                .map_err(|reason| PassError::new(pass, self.graph.nodes[layer.product].label(), reason))?;
         }
         Ok(())
     }
@@ -79,7 +84,9 @@ impl<'g> Mixed<'g> {
             Some(known) => known.clone(),
             None => {
                 let integers = quantize(layer, columns, &mut self.rewrite, &mut nodes);
-                let outliers = (!columns.is_empty()).then(|| self.outliers(&layer.input, columns, &mut nodes)).transpose()?;
+                let outliers = (!columns.is_empty())
+                    .then(|| self.outliers(&layer.input, columns, &mut nodes))
+                    .transpose()?;
                 self.inputs.insert(layer.input.clone(), (integers.clone(), outliers.clone()));
                 (integers, outliers)
             }
@@ -138,8 +145,14 @@ impl<'g> Mixed<'g> {
     }
 
     /// Takes the outliers' columns out of an input.
-    fn outliers(&mut self, input: &str, columns: &[usize], nodes: &mut Vec<Node>) -> Result<Outliers, String> {
-        let shape = self.shapes.get(input).ok_or_else(|| format!("the number of sizes of {input} is not known"))?;
+    fn outliers(
+        &mut self,
+        input: &str,
+        columns: &[usize],
+        nodes: &mut Vec<Node>,
+    ) -> Result<Outliers, String> {
+        let shape =
+            self.shapes.get(input).ok_or_else(|| format!("the number of sizes of {input} is not known"))?;
         let leading = shape[..shape.len().saturating_sub(1)].to_vec();
         let places = columns.iter().map(|&column| column as i64);
         let places = Tensor::new(&format!("{input}.outliers"), &[columns.len()], places);
@@ -165,7 +178,8 @@ impl<'g> Mixed<'g> {
         if let Some((_, name)) = self.leading.iter().find(|(known, _)| same(known)) {
             return name.clone();
         }
-        let [shape, leading] = ["shape", "shape.leading"].map(|part| self.rewrite.fresh(&format!("{input}.{part}")));
+        let [shape, leading] =
+            ["shape", "shape.leading"].map(|part| self.rewrite.fresh(&format!("{input}.{part}")));
         let ends = [("outliers.start", 0_i64), ("outliers.end", -1)];
         let [start, end] = ends.map(|(name, at)| self.rewrite.constant(Tensor::new(name, &[1], [at])));
         nodes.push(Node::new("Shape", &[input], &shape));
@@ -188,7 +202,8 @@ impl<'g> Mixed<'g> {
         let weights = self.rewrite.constant(weights);
         let parts = ["outliers", "outliers.shaped"];
         let [part, shaped] = parts.map(|part| self.rewrite.fresh(&format!("{}.{part}", layer.output)));
-        let inputs: Vec<&str> = [&outliers.matrix, &weights].into_iter().chain(&bias).map(String::as_str).collect();
+        let inputs: Vec<&str> =
+            [&outliers.matrix, &weights].into_iter().chain(&bias).map(String::as_str).collect();
         nodes.push(Node::new("Gemm", &inputs, &part));
         let Some(leading) = &outliers.leading else { return Ok(part) };
         let shape = self.wide(leading, layer.width_out, nodes);

@@ -58,7 +58,8 @@ impl Pass for Packed {
         let graph = graph_of(self, model)?;
         let whole = |reason: String| PassError::new(self, "the graph", reason);
         let mask = graph.inputs.iter().find(|input| input.name == self.mask);
-        let dims = mask.and_then(ValueInfo::dims).ok_or_else(|| whole(format!("it has no input {}", self.mask)))?;
+        let dims =
+            mask.and_then(ValueInfo::dims).ok_or_else(|| whole(format!("it has no input {}", self.mask)))?;
         let [batch, sequence] = dims else { return Err(whole(format!("{} is no matrix", self.mask))) };
         let ends = (Size::from(batch), Size::from(sequence));
         if !matches!(ends, (Size::Named(_), Size::Named(_))) {
@@ -102,7 +103,8 @@ fn free(graph: &mut Graph, name: &str) -> Result<(), String> {
 
 impl Packed {
     fn is_packed(&self, graph: &Graph, input: &ValueInfo) -> bool {
-        let dims = |name: &str| graph.inputs.iter().find(|input| input.name == name).and_then(ValueInfo::dims);
+        let dims =
+            |name: &str| graph.inputs.iter().find(|input| input.name == name).and_then(ValueInfo::dims);
         input.name != self.mask && input.dims().is_some() && input.dims() == dims(&self.mask)
     }
 

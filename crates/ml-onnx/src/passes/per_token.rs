@@ -40,7 +40,8 @@ impl Pass for Int8PerToken {
                 let input = &layer.input;
                 let measured = without(input, outliers, layer.width_in, rewrite, nodes);
                 let largest = largest(input, &measured, axes_are_input, rewrite, nodes);
-                let [divided, value] = ["divided", "integers"].map(|part| rewrite.fresh(&format!("{input}.{part}")));
+                let [divided, value] =
+                    ["divided", "integers"].map(|part| rewrite.fresh(&format!("{input}.{part}")));
                 // A row of zeros becomes no numbers, then some integers, and zeros again when it is stretched by zero.
                 nodes.push(Node::new("Div", &[input, &largest], &divided));
                 nodes.push(Node::new("QuantizeLinear", &[&divided, &scale, &zero], &value));
@@ -55,7 +56,13 @@ impl Pass for Int8PerToken {
 }
 
 /// An input with zeros in place of its outliers.
-fn without(input: &str, outliers: &[usize], width: usize, rewrite: &mut Rewrite, nodes: &mut Vec<Node>) -> String {
+fn without(
+    input: &str,
+    outliers: &[usize],
+    width: usize,
+    rewrite: &mut Rewrite,
+    nodes: &mut Vec<Node>,
+) -> String {
     if outliers.is_empty() {
         return input.to_owned();
     }

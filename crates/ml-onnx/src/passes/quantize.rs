@@ -59,7 +59,9 @@ mod tests {
 
     #[test]
     fn zero_is_held_exactly() {
-        for (low, high, expected) in [(-1.0, 2.0, 85), (0.0, 2.0, 0), (0.5, 2.0, 0), (-3.0, -1.0, 255), (0.0, 0.0, 0)] {
+        for (low, high, expected) in
+            [(-1.0, 2.0, 85), (0.0, 2.0, 0), (0.5, 2.0, 0), (-3.0, -1.0, 255), (0.0, 0.0, 0)]
+        {
             let (scale, zero) = unsigned(low, high);
             assert!(scale > 0.0);
             assert_eq!(zero, expected, "{low} to {high}");

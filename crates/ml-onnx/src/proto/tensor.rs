@@ -190,8 +190,10 @@ impl Tensor {
         }
         let mut found = External { file: String::new(), offset: 0, length: None };
         for entry in &self.external_data {
-            let (key, value) = (entry.key.clone().unwrap_or_default(), entry.value.clone().unwrap_or_default());
-            let number = || value.parse().map_err(|_| TensorError::Note { key: key.clone(), value: value.clone() });
+            let (key, value) =
+                (entry.key.clone().unwrap_or_default(), entry.value.clone().unwrap_or_default());
+            let number =
+                || value.parse().map_err(|_| TensorError::Note { key: key.clone(), value: value.clone() });
             match key.as_str() {
                 "location" => found.file = value,
                 "offset" => found.offset = number()?,
@@ -232,7 +234,9 @@ impl Tensor {
             _ if self.is_outside() => return Err(TensorError::Outside),
             (Some(DataType::Float), Some(raw)) => chunks(raw).map(f32::from_le_bytes).collect(),
             (Some(DataType::Float), None) => self.float_data.0.clone(),
-            (Some(DataType::Float16), Some(raw)) => chunks(raw).map(|bits| f16::from_le_bytes(bits).to_f32()).collect(),
+            (Some(DataType::Float16), Some(raw)) => {
+                chunks(raw).map(|bits| f16::from_le_bytes(bits).to_f32()).collect()
+            }
             (Some(DataType::Float16), None) => {
                 self.int32_data.0.iter().map(|bits| f16::from_bits(wide(bits)).to_f32()).collect()
             }
@@ -256,7 +260,9 @@ impl Tensor {
             _ if self.is_outside() => return Err(TensorError::Outside),
             (Some(DataType::Int64), Some(raw)) => chunks(raw).map(i64::from_le_bytes).collect(),
             (Some(DataType::Int64), None) => self.int64_data.0.clone(),
-            (Some(DataType::Int32), Some(raw)) => chunks(raw).map(|bytes| i32::from_le_bytes(bytes).into()).collect(),
+            (Some(DataType::Int32), Some(raw)) => {
+                chunks(raw).map(|bytes| i32::from_le_bytes(bytes).into()).collect()
+            }
             (Some(DataType::Int32), None) => self.int32_data.0.iter().map(|&number| number.into()).collect(),
             _ => return Err(self.wrong_type()),
         };

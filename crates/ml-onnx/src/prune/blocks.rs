@@ -16,7 +16,8 @@ impl Graph {
     pub fn blocks(&self) -> Vec<Block> {
         let index = Index::new(self);
         let layers = self.linears(0);
-        let by_output: HashMap<&str, &Linear> = layers.iter().map(|layer| (layer.output.as_str(), layer)).collect();
+        let by_output: HashMap<&str, &Linear> =
+            layers.iter().map(|layer| (layer.output.as_str(), layer)).collect();
         let finder = Finder { graph: self, index, by_output };
         layers.iter().filter_map(|last| finder.block(last)).collect()
     }
@@ -59,7 +60,12 @@ impl Finder<'_> {
             }
             let (at, node) = self.index.producer(name).filter(|(_, node)| self.is_alone(node))?;
             if seen.insert(at) {
-                waiting.extend(node.inputs.iter().map(String::as_str).filter(|input| self.index.constant(input).is_none()));
+                waiting.extend(
+                    node.inputs
+                        .iter()
+                        .map(String::as_str)
+                        .filter(|input| self.index.constant(input).is_none()),
+                );
             }
             if seen.len() > ACTIVATION_NODES_MAX {
                 return None;
@@ -67,7 +73,8 @@ impl Finder<'_> {
         }
         let first = first.filter(|first| first.bias.is_some() && first.width_out == last.width_in)?;
         // Nothing else may look at the columns that go.
-        let inner = |name: &str| self.index.consumers(name).all(|(at, _)| seen.contains(&at) || at == last.product);
+        let inner =
+            |name: &str| self.index.consumers(name).all(|(at, _)| seen.contains(&at) || at == last.product);
         let outputs = seen.iter().filter_map(|at| self.graph.nodes[*at].only_output());
         let all = outputs.chain([first.output.as_str()]).all(inner);
         all.then(|| (BlockKind::FeedForward { first: first.clone() }, 1))
@@ -75,7 +82,8 @@ impl Finder<'_> {
 
     fn is_alone(&self, node: &Node) -> bool {
         let op = node.op_type.as_str();
-        let sets_apart = ["LayerNormalization", "Softmax", "DynamicQuantizeLinear", "QuantizeLinear", "DequantizeLinear"];
+        let sets_apart =
+            ["LayerNormalization", "Softmax", "DynamicQuantizeLinear", "QuantizeLinear", "DequantizeLinear"];
         let scalar = |name: &String| {
             self.index.constant(name).is_none_or(|constant| constant.count().is_ok_and(|count| count == 1))
         };

@@ -34,7 +34,8 @@ pub struct Fitted {
 impl Moments {
     /// Begins with nothing seen.
     pub fn new(width_in: usize, width_out: usize) -> Self {
-        let (gram, cross) = (Array2::zeros((width_in + 1, width_in + 1)), Array2::zeros((width_in + 1, width_out)));
+        let (gram, cross) =
+            (Array2::zeros((width_in + 1, width_in + 1)), Array2::zeros((width_in + 1, width_out)));
         Self { gram, cross, rows: 0 }
     }
 
@@ -42,24 +43,37 @@ impl Moments {
     pub fn add(&mut self, hidden: ArrayView2<'_, f32>, wanted: ArrayView2<'_, f32>) {
         let columns = hidden.ncols();
         // Products of some hundred rows in f32 lose nothing that matters; their sums do not stay in f32.
-        self.gram.slice_mut(s![..columns, ..columns]).zip_mut_with(&hidden.t().dot(&hidden), |sum, part| *sum += f64::from(*part));
-        self.cross.slice_mut(s![..columns, ..]).zip_mut_with(&hidden.t().dot(&wanted), |sum, part| *sum += f64::from(*part));
+        self.gram
+            .slice_mut(s![..columns, ..columns])
+            .zip_mut_with(&hidden.t().dot(&hidden), |sum, part| *sum += f64::from(*part));
+        self.cross
+            .slice_mut(s![..columns, ..])
+            .zip_mut_with(&hidden.t().dot(&wanted), |sum, part| *sum += f64::from(*part));
         for (at, sum) in hidden.sum_axis(Axis(0)).iter().enumerate() {
             self.gram[(at, columns)] += f64::from(*sum);
             self.gram[(columns, at)] += f64::from(*sum);
         }
         self.gram[(columns, columns)] += hidden.nrows() as f64;
-        self.cross.row_mut(columns).zip_mut_with(&wanted.sum_axis(Axis(0)), |sum, part| *sum += f64::from(*part));
+        self.cross
+            .row_mut(columns)
+            .zip_mut_with(&wanted.sum_axis(Axis(0)), |sum, part| *sum += f64::from(*part));
         self.rows += hidden.nrows();
     }
 
     /// Chooses the columns that stay, in groups, and fits the layer to them; none where nothing was seen.
-    pub fn fit(&self, weights: &Array2<f32>, bias: &Array1<f32>, keep: usize, group: usize) -> Option<Fitted> {
+    pub fn fit(
+        &self,
+        weights: &Array2<f32>,
+        bias: &Array1<f32>,
+        keep: usize,
+        group: usize,
+    ) -> Option<Fitted> {
         let rows = self.rows as f64;
         let columns = weights.nrows();
         let wide = weights.mapv(f64::from);
         let gram = self.gram.slice(s![..columns, ..columns]).mapv(|sum| sum / rows);
-        let kept = if keep < columns { columns_to_keep(&gram, &wide, keep, group)? } else { (0..columns).collect() };
+        let kept =
+            if keep < columns { columns_to_keep(&gram, &wide, keep, group)? } else { (0..columns).collect() };
         let with_bias: Vec<usize> = kept.iter().copied().chain([columns]).collect();
         let gram = self.gram.select(Axis(0), &with_bias).select(Axis(1), &with_bias) / rows;
         let (gram, ridge) = with_ridge(gram, RIDGE);
@@ -77,7 +91,12 @@ impl Moments {
 ///
 /// The measure of a group is what the squared error grows by when it goes and all others make up for it:
 /// `tr(Wᵀ (H⁻¹)⁻¹ W)` over its rows and columns.
-fn columns_to_keep(gram: &Array2<f64>, weights: &Array2<f64>, keep: usize, group: usize) -> Option<Vec<usize>> {
+fn columns_to_keep(
+    gram: &Array2<f64>,
+    weights: &Array2<f64>,
+    keep: usize,
+    group: usize,
+) -> Option<Vec<usize>> {
     let mut inverse = Cholesky::of(&with_ridge(gram.clone(), RIDGE).0)?.inverse();
     let mut weights = weights.clone();
     let mut left: Vec<usize> = (0..weights.nrows()).collect();
@@ -94,7 +113,8 @@ fn columns_to_keep(gram: &Array2<f64>, weights: &Array2<f64>, keep: usize, group
         let across = rows.select(Axis(1), &stay);
         let made_up = among.solve(&weights.select(Axis(0), &gone));
         weights = weights.select(Axis(0), &stay) - across.t().dot(&made_up);
-        inverse = inverse.select(Axis(0), &stay).select(Axis(1), &stay) - across.t().dot(&among.solve(&across));
+        inverse =
+            inverse.select(Axis(0), &stay).select(Axis(1), &stay) - across.t().dot(&among.solve(&across));
         left = stay.into_iter().map(|at| left[at]).collect();
     }
     Some(left)
@@ -133,7 +153,8 @@ mod tests {
             let noise = |seed: usize| ((row * 7919 + seed * 104_729) % 1000) as f32 / 500.0 - 1.0;
             if column == 2 { 2.0 * noise(1) } else { noise(column + 1) }
         });
-        let mut weights = Array2::from_shape_fn((6, 3), |(row, column)| (row as f32 - 2.5) * (column as f32 + 1.0));
+        let mut weights =
+            Array2::from_shape_fn((6, 3), |(row, column)| (row as f32 - 2.5) * (column as f32 + 1.0));
         weights.row_mut(5).fill(1e-3);
         (hidden, weights, ndarray::array![0.5, -0.5, 1.0])
     }
@@ -149,7 +170,8 @@ mod tests {
         let fitted = moments.fit(&weights, &bias, 4, 1).unwrap();
         assert!(fitted.kept == [0, 1, 3, 4] || fitted.kept == [1, 2, 3, 4], "{:?}", fitted.kept);
         let left = hidden.select(Axis(1), &fitted.kept).dot(&fitted.weights) + &fitted.bias;
-        let error = (&left - &wanted).mapv(|rest| rest * rest).sum() / wanted.mapv(|number| number * number).sum();
+        let error =
+            (&left - &wanted).mapv(|rest| rest * rest).sum() / wanted.mapv(|number| number * number).sum();
         assert!(error < 1e-4, "{error}");
     }
 

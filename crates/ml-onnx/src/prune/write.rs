@@ -62,7 +62,12 @@ fn narrow(graph: &mut Graph, block: &Block, fitted: &Fitted) -> Result<(), Strin
             resize(graph, *split, |sizes| sizes[2] = heads, &mut rewrite)?;
         }
         let width = kept.len() as i64;
-        resize(graph, *join, |sizes| sizes.last_mut().into_iter().for_each(|size| *size = width), &mut rewrite)?;
+        resize(
+            graph,
+            *join,
+            |sizes| sizes.last_mut().into_iter().for_each(|size| *size = width),
+            &mut rewrite,
+        )?;
     }
     graph.value_infos.clear();
     rewrite.finish(graph);
@@ -85,7 +90,13 @@ fn bias(graph: &Graph, layer: &Linear) -> Result<Array1<f32>, String> {
 }
 
 /// Lets a layer use new constants; those that nothing uses any more are removed at the end.
-fn set(graph: &mut Graph, layer: &Linear, weights: &Array2<f32>, biases: &Array1<f32>, rewrite: &mut Rewrite) -> Result<(), String> {
+fn set(
+    graph: &mut Graph,
+    layer: &Linear,
+    weights: &Array2<f32>,
+    biases: &Array1<f32>,
+    rewrite: &mut Rewrite,
+) -> Result<(), String> {
     let (add, old_bias) = layer.bias.as_ref().ok_or_else(|| format!("{} has no bias", layer.output))?;
     let weights = rewrite.constant(Tensor::of_array(&format!("{}.pruned", layer.weight), weights));
     let biases = rewrite.constant(Tensor::of_array(&format!("{old_bias}.pruned"), biases));
@@ -97,9 +108,16 @@ fn set(graph: &mut Graph, layer: &Linear, weights: &Array2<f32>, biases: &Array1
     Ok(())
 }
 
-fn resize(graph: &mut Graph, node: usize, change: impl Fn(&mut Vec<i64>), rewrite: &mut Rewrite) -> Result<(), String> {
-    let name = graph.nodes.get(node).and_then(|node| node.input(1)).ok_or("it is another model's")?.to_owned();
-    let mut sizes: Vec<i64> = constant(graph, &name)?.integers().map_err(|error| format!("{name}: {error}"))?.into_iter().collect();
+fn resize(
+    graph: &mut Graph,
+    node: usize,
+    change: impl Fn(&mut Vec<i64>),
+    rewrite: &mut Rewrite,
+) -> Result<(), String> {
+    let name =
+        graph.nodes.get(node).and_then(|node| node.input(1)).ok_or("it is another model's")?.to_owned();
+    let mut sizes: Vec<i64> =
+        constant(graph, &name)?.integers().map_err(|error| format!("{name}: {error}"))?.into_iter().collect();
     change(&mut sizes);
     let sizes = rewrite.constant(Tensor::new(&format!("{name}.pruned"), &[sizes.len()], sizes));
     graph.nodes[node].inputs[1] = sizes;

@@ -1,9 +1,9 @@
 //! One node: whether it treats each token alone.
 
 use super::{Packer, UNPACK};
+use crate::Node;
 use crate::proto::Attribute;
 use crate::shapes::{BROADCAST, ELEMENTWISE};
-use crate::Node;
 
 impl Packer<'_> {
     /// Takes a node over, packed where that can be.
@@ -42,7 +42,8 @@ impl Packer<'_> {
 
     /// Returns inputs and attributes of a node that treats each token alone, packed; none of any other node.
     fn packed(&mut self, node: &Node) -> Option<(Vec<String>, Vec<Attribute>)> {
-        let one_output = node.outputs.iter().skip(1).all(String::is_empty) && !node.outputs.first()?.is_empty();
+        let one_output =
+            node.outputs.iter().skip(1).all(String::is_empty) && !node.outputs.first()?.is_empty();
         let op = node.op_type.as_str();
         let packs = |index: usize| self.forms.packed.contains_key(node.inputs.get(index)?).then_some(());
         let rank = |index| Some(self.shapes.get(node.input(index)?)?.len());
@@ -89,7 +90,9 @@ impl Packer<'_> {
         }
         let packed = match self.forms.packed.get(input) {
             Some(packed) => packed.clone(),
-            None if self.begins(input).is_some_and(|begins| begins.each_text && begins.rest.len() == 1) => self.pack(input)?,
+            None if self.begins(input).is_some_and(|begins| begins.each_text && begins.rest.len() == 1) => {
+                self.pack(input)?
+            }
             None => return None,
         };
         Some(vec![packed, matrix.to_owned()])
