@@ -48,12 +48,9 @@ impl Model {
         }
         known.extend(constants);
         known.extend(outer);
-        let (mut made, mut names) = (HashSet::new(), HashSet::new());
+        let mut made = HashSet::new();
         for node in &graph.nodes {
             self.check_node(node, &known)?;
-            if !node.name.is_empty() && !names.insert(node.name.as_str()) {
-                return Err(Invalid::new(node.label(), "another node has this name"));
-            }
             for output in node.outputs.iter().filter(|name| !name.is_empty()) {
                 if !made.insert(output.as_str()) {
                     return Err(Invalid::new(node.label(), format!("{output} is made twice")));

@@ -48,7 +48,7 @@ pub enum BlockKind {
     /// Attention of several heads.
     Attention {
         /// The layers of queries, keys and values.
-        projections: [Linear; 3],
+        projections: Box<[Linear; 3]>,
         /// The nodes that split them into heads.
         splits: [usize; 3],
         /// The node that puts the heads together again.

@@ -17,7 +17,7 @@ use crate::progress::Progress;
 /// Items that are looked at: more make the fit no better, and all of their inner values are in memory.
 pub(super) const ITEMS_MAX: usize = 640;
 
-/// Widths are multiples of this, which is what vector instructions work on.
+/// Widths are multiples of this, which is what vector instructions work on, or of an eighth of a narrow layer.
 const NEURONS_STEP: usize = 32;
 
 /// Rows that are taken in at once: products of few rows cost more than they say.
@@ -77,7 +77,7 @@ pub(super) fn kept(block: &Block, profile: Profile) -> usize {
         return part(block.width() / block.group, profile.heads) * block.group;
     }
     let neurons = part(block.width(), profile.neurons);
-    neurons.next_multiple_of(NEURONS_STEP).min(block.width())
+    neurons.next_multiple_of(NEURONS_STEP.min(block.width() / 8).max(1)).min(block.width())
 }
 
 /// Returns what each block of the original gives, for each item.

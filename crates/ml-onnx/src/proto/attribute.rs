@@ -16,7 +16,7 @@ pub enum Value {
     /// A text.
     Text(String),
     /// A tensor.
-    Tensor(Tensor),
+    Tensor(Box<Tensor>),
 }
 
 impl Attribute {
@@ -37,7 +37,7 @@ impl Attribute {
                 3
             }
             Value::Tensor(tensor) => {
-                attribute.t = Some(Box::new(tensor));
+                attribute.t = Some(tensor);
                 4
             }
             Value::Ints(numbers) => {

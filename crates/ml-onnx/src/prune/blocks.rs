@@ -111,7 +111,7 @@ impl Finder<'_> {
         let (key_split, key) = self.projection(scores.input(1)?)?;
         let head = self.head_size(query_split)?;
         let same = [key_split, value_split].iter().all(|split| self.head_size(*split) == Some(head));
-        let projections = [query.clone(), key.clone(), value.clone()];
+        let projections = Box::new([query.clone(), key.clone(), value.clone()]);
         let wide = projections.iter().all(|layer| layer.width_out == last.width_in && layer.bias.is_some());
         let alone = projections.iter().all(|layer| self.index.only_consumer(&layer.output).is_some());
         let splits = [query_split, key_split, value_split];

@@ -15,7 +15,8 @@ impl Cholesky {
                 let known = dot(lower.slice(s![row, ..column]), lower.slice(s![column, ..column]));
                 let rest = matrix[(row, column)] - known;
                 if row == column {
-                    if !(rest > 0.0) {
+                    // What is no number is not positive either.
+                    if rest.is_nan() || rest <= 0.0 {
                         return None;
                     }
                     lower[(row, row)] = rest.sqrt();

@@ -48,7 +48,7 @@ fn narrow(graph: &mut Graph, block: &Block, fitted: &Fitted) -> Result<(), Strin
     let kept = &fitted.kept;
     let before = match &block.kind {
         BlockKind::FeedForward { first } => std::slice::from_ref(first),
-        BlockKind::Attention { projections, .. } => projections,
+        BlockKind::Attention { projections, .. } => projections.as_slice(),
     };
     for layer in before {
         let weights = weight(graph, layer)?.select(Axis(1), kept);
