@@ -64,6 +64,18 @@ pub enum Error {
         /// All threads.
         threads: usize,
     },
+    /// The connections that should stay open beside the load could not be opened.
+    #[error("cannot open {connections} idle connections to {url}, only {open}: {source}")]
+    Idle {
+        /// The address of the server.
+        url: String,
+        /// Those that were opened.
+        open: usize,
+        /// Those that were asked for.
+        connections: usize,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The latency histogram could not be made.
     #[error("latency histogram: {0}")]
     Histogram(#[from] hdrhistogram::CreationError),

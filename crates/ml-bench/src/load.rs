@@ -7,6 +7,7 @@
 mod arrivals;
 mod drive;
 mod html;
+mod idle;
 mod pacer;
 mod pick;
 mod report;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use crate::{Dataset, Error, Server};
 
 pub use arrivals::Arrivals;
+pub use idle::Idle;
 pub use report::{Accounts, Latency, LatencyIntervals, LoadReport, Point};
 pub use sweep::{SweepReport, sweep};
 pub use tally::{Answered, Tally, Times};
@@ -48,6 +50,8 @@ pub struct LoadOptions {
     pub duplicates: f64,
     /// What decides which requests these are.
     pub seed: u64,
+    /// Connections that are open beside the load, without a request.
+    pub idle: Option<NonZeroUsize>,
     /// The server's process, whose memory is reported.
     pub pid: Option<u32>,
 }

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use ml_bench::load::{Arrivals, Goal, LoadOptions, Pace, Window, load, sweep};
+use ml_bench::load::{Arrivals, Goal, Idle, LoadOptions, Pace, Window, load, sweep};
 use ml_bench::{FailureKind, Server};
 use serde_json::{Value, json};
 use toy::{GATE, Toy, file};
@@ -39,6 +39,7 @@ fn options(server: Server, name: &str, pace: Pace, batch: usize) -> LoadOptions 
         goal: None,
         duplicates: 0.0,
         seed: 1,
+        idle: None,
         pid: None,
     }
 }
@@ -190,4 +191,24 @@ fn a_sweep_is_one_page_with_a_point_for_each_run() {
         assert!(page.contains(title), "{title}");
     }
     assert!(!page.contains("Resident memory"), "there was no process to look at");
+}
+
+#[test]
+fn idle_connections_stay_open_beside_the_load() {
+    let toy = Toy::start();
+    let options =
+        LoadOptions { idle: Some(nonzero(20)), ..options(toy.server("toy"), "idle", clients(1), 1) };
+    let report = load(&options).unwrap();
+    assert_eq!(report.idle, Some(Idle { opened: 20, open_at_end: 20 }));
+    assert!(report.to_string().contains("20 beside the load, 20 of them open"), "{report}");
+}
+
+#[test]
+fn idle_connections_that_cannot_be_opened_are_an_error_that_counts_them() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Server { url: format!("http://{free}"), ..Toy::start().server("toy") };
+    let error = load(&LoadOptions { idle: Some(nonzero(3)), ..options(server, "no_idle", clients(1), 1) });
+    let message = error.unwrap_err().to_string();
+    assert!(message.starts_with("cannot open 3 idle connections to http://127.0.0.1:"), "{message}");
+    assert!(message.contains(", only 0: "), "{message}");
 }

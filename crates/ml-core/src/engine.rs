@@ -157,15 +157,15 @@ impl<P: Pipeline> Engine<P> {
     /// Dropping the returned future means that the caller has left: what the model has not started is dropped.
     pub async fn call(&self, items: Vec<P::Input>, options: CallOptions) -> Answer<P::Output> {
         let mut timings = Timings::default();
-        let Deduplicated { distinct, index_of } = dedup::deduplicate(items);
-        self.inner.metrics.received(index_of.len(), distinct.len());
+        let Deduplicated { distinct, places } = dedup::deduplicate(items);
+        self.inner.metrics.received(distinct.len(), places.repeated(distinct.len()));
 
         let outputs = match &self.inner.sharing {
             Some(sharing) if !options.fresh => self.share(sharing, distinct, options, &mut timings).await,
             _ => self.compute(distinct, options, &mut timings).await,
         };
         self.inner.metrics.answered(&timings, &outputs);
-        Answer { results: dedup::spread(outputs, index_of), timings }
+        Answer { results: places.spread(outputs), timings }
     }
 
     /// Answers each item from the cache, by an equal item in flight, or by computing it.
@@ -177,30 +177,46 @@ impl<P: Pipeline> Engine<P> {
         timings: &mut Timings,
     ) -> Vec<Result<P::Output, Error>> {
         let mut results: Vec<_> = inputs.iter().map(|_| Err(Error::ShuttingDown)).collect();
-        let mut open: Vec<(usize, P::Input)> = inputs.into_iter().enumerate().collect();
+        let all = inputs.into_iter().enumerate();
+        let mut open = self.share_once(sharing, all, &mut results, options, timings).await;
         while !open.is_empty() {
-            let (mut inputs, mut leads, mut follows) =
-                (Vec::with_capacity(open.len()), Vec::new(), Vec::new());
-            for (place, input) in open {
-                match sharing.join(input, options.priority) {
-                    Role::Known(output) => results[place] = Ok(output),
-                    Role::Lead(input, lead) => {
-                        inputs.push(input);
-                        leads.push((place, lead));
-                    }
-                    Role::Follow(input, follower) => follows.push((place, input, follower)),
-                }
-            }
-            let computed = self.compute(inputs, options, timings).await;
-            for ((place, lead), result) in leads.into_iter().zip(computed) {
-                lead.answered(&result);
-                results[place] = result;
-            }
             // Those whose leader gave up try again, and this time they wait for room: they were taken in long ago.
-            open = timed(timings, Stage::Queue, follow(follows, &mut results)).await;
             options.when_full = WhenFull::Wait;
+            open = self.share_once(sharing, open.into_iter(), &mut results, options, timings).await;
         }
         results
+    }
+
+    /// Puts each item's result into its place, and returns those whose leader gave up.
+    async fn share_once(
+        &self,
+        sharing: &Arc<Sharing<P>>,
+        items: impl ExactSizeIterator<Item = (usize, P::Input)>,
+        results: &mut [Result<P::Output, Error>],
+        options: CallOptions,
+        timings: &mut Timings,
+    ) -> Vec<(usize, P::Input)> {
+        let (mut inputs, mut leads) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+        let mut follows = Vec::new();
+        for (place, input) in items {
+            match sharing.join(input, options.priority) {
+                Role::Known(output) => results[place] = Ok(output),
+                Role::Lead(input, lead) => {
+                    inputs.push(input);
+                    leads.push((place, lead));
+                }
+                Role::Follow(input, follower) => follows.push((place, input, follower)),
+            }
+        }
+        let computed = self.compute(inputs, options, timings).await;
+        for ((place, lead), result) in leads.into_iter().zip(computed) {
+            lead.answered(&result);
+            results[place] = result;
+        }
+        if follows.is_empty() {
+            return Vec::new();
+        }
+        timed(timings, Stage::Queue, follow(follows, results)).await
     }
 
     /// Takes items the whole way: validate, look up, clean, queue, predict, format.
@@ -220,7 +236,9 @@ impl<P: Pipeline> Engine<P> {
         let bytes = inputs.iter().map(cache::content_bytes).sum();
         let prepared = self.prepare(inputs, options.deadline, timings).await;
         let predicted = self.predict_prepared(prepared, bytes, options, timings).await;
-        timed(timings, Stage::Format, self.inner.preparer.format(predicted)).await
+        let (formatted, time) = self.inner.preparer.format(predicted).await;
+        timings.raise(Stage::Format, time);
+        formatted
     }
 
     /// Validates, looks up and cleans; what fails here never reaches the queue.
@@ -230,17 +248,19 @@ impl<P: Pipeline> Engine<P> {
         deadline: Option<Instant>,
         timings: &mut Timings,
     ) -> Vec<Prepared<P>> {
-        let inner = &self.inner;
-        let started = Instant::now();
-        let valid = inner.preparer.validate(inputs).await;
-        timings.set(Stage::Validate, started.elapsed());
-        if inner.sources.is_empty() {
-            return timed(timings, Stage::Clean, inner.preparer.clean_without_facts(valid)).await;
-        }
-        let looking_up = inner.preparer.look_up(valid, &inner.sources, deadline);
-        let (looked_up, counts) = timed(timings, Stage::Lookup, looking_up).await;
-        timings.looked_up(counts);
-        timed(timings, Stage::Clean, inner.preparer.clean(looked_up)).await
+        let Inner { preparer, sources, .. } = &*self.inner;
+        let (valid, time) = preparer.validate(inputs).await;
+        timings.raise(Stage::Validate, time);
+        let (cleaned, time) = if sources.is_empty() {
+            preparer.clean_without_facts(valid).await
+        } else {
+            let looking_up = preparer.look_up(valid, sources, deadline);
+            let (looked_up, counts) = timed(timings, Stage::Lookup, looking_up).await;
+            timings.looked_up(counts);
+            preparer.clean(looked_up).await
+        };
+        timings.raise(Stage::Clean, time);
+        cleaned
     }
 
     /// Sends the good items through the queue and puts their predictions back among the failed ones.
@@ -251,25 +271,16 @@ impl<P: Pipeline> Engine<P> {
         options: CallOptions,
         timings: &mut Timings,
     ) -> Vec<Result<P::Prediction, Error>> {
-        let mut slots: Vec<Option<Error>> = Vec::with_capacity(prepared.len());
         let mut items = Vec::with_capacity(prepared.len());
-        for item in prepared {
+        let mut failed = Vec::new();
+        for (place, item) in prepared.into_iter().enumerate() {
             match item {
-                Ok(item) => {
-                    items.push(item);
-                    slots.push(None);
-                }
-                Err(error) => slots.push(Some(error)),
+                Ok(item) => items.push(item),
+                Err(error) => failed.push((place, error)),
             }
         }
-        let mut predictions = self.enqueue(items, bytes, options, timings).await.into_iter();
-        slots
-            .into_iter()
-            .map(|slot| match slot {
-                Some(error) => Err(error),
-                None => predictions.next().unwrap_or(Err(Error::ShuttingDown)),
-            })
-            .collect()
+        let predictions = self.enqueue(items, bytes, options, timings).await;
+        put_back(predictions, failed)
     }
 
     async fn enqueue(
@@ -291,7 +302,9 @@ impl<P: Pipeline> Engine<P> {
         let done = pending.wait().await;
         timings.set(Stage::Queue, done.queued);
         timings.set(Stage::Predict, done.predicted);
-        done.results
+        let mut results = done.results;
+        results.resize_with(count, || Err(Error::ShuttingDown));
+        results
     }
 
     /// Returns the pipeline.
@@ -323,6 +336,21 @@ impl<P: Pipeline> Engine<P> {
     pub fn close(&self) {
         self.inner.queue.close();
     }
+}
+
+/// Puts the errors of failed items, whose places ascend, between the results of the others.
+fn put_back<T>(results: Vec<Result<T, Error>>, failed: Vec<(usize, Error)>) -> Vec<Result<T, Error>> {
+    if failed.is_empty() {
+        return results;
+    }
+    let mut all = Vec::with_capacity(results.len() + failed.len());
+    let mut results = results.into_iter();
+    for (place, error) in failed {
+        all.extend(results.by_ref().take(place - all.len()));
+        all.push(Err(error));
+    }
+    all.extend(results);
+    all
 }
 
 /// Waits for the answers of the items that are followed; returns those that nobody answers any more.

@@ -3,15 +3,17 @@
 mod json;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ml_core::{Dimension, Facts, Model, ModelError, Outputs, Pipeline, Rejection, Tensor, TensorInfo};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::ServeError;
 use crate::served::ModelInfo;
 
-use self::json::NamedTensors;
+use self::json::{NamedTensors, Wanted};
 
 /// A model folder's file: `model.onnx`, or the only ONNX file that there is.
 pub(crate) fn model_file(path: &Path) -> Result<PathBuf, ServeError> {
@@ -50,12 +52,21 @@ pub(crate) struct OnnxPipeline {
     model: Model,
     /// Whether the first size of every input and output is the batch: an item then has no such size.
     batched: bool,
+    output_names: Arc<[String]>,
 }
 
-/// One item as it is sent: a JSON object with a tensor for each of the model's inputs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct OnnxItem(Map<String, Value>);
+/// One item as it is sent: the JSON text of an object with a tensor for each of the model's inputs.
+///
+/// It stays text until it is read into tensors of the model's types: a tree of values would cost more than the
+/// model of a small table. Items are equal when their texts are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct OnnxItem(Box<str>);
+
+impl<'de> Deserialize<'de> for OnnxItem {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(|text| Self(text.into()))
+    }
+}
 
 /// The tensors of one item, in the order of the model's inputs.
 pub(crate) type Row = Vec<Tensor<'static>>;
@@ -68,12 +79,19 @@ impl OnnxPipeline {
         };
         let inputs = signature.inputs.iter().all(|info| info.shape.is_some() && leads_with_batch(info));
         let batched = inputs && signature.outputs.iter().all(leads_with_batch);
-        Self { model, batched }
+        let output_names = signature.outputs.iter().map(|info| info.name.clone()).collect();
+        Self { model, batched, output_names }
     }
 
-    /// The sizes of an item's tensor: the input's, without the batch. `None` where the model does not say.
-    fn item_shape<'a>(&self, info: &'a TensorInfo) -> Option<&'a [Dimension]> {
-        info.shape.as_deref().map(|shape| &shape[usize::from(self.batched)..])
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { inputs: &self.model.signature().inputs, batched: self.batched }
+    }
+
+    /// Zeros, with every dynamic size at one.
+    fn zeros(&self) -> Value {
+        let wanted = self.wanted();
+        let zeros = |info: &TensorInfo| json::zeros(info.element, wanted.shape(info).unwrap_or_default());
+        wanted.inputs.iter().map(|info| (info.name.clone(), zeros(info))).collect()
     }
 
     pub fn info(&self) -> ModelInfo {
@@ -89,7 +107,7 @@ impl OnnxPipeline {
         ModelInfo {
             description: Some(format!("the ONNX model {}", self.model.path().display())),
             runtime: Some(self.model.runtime().to_owned()),
-            example: self.example().map(|item| Value::Object(item.0)),
+            example: Some(self.zeros()),
             details,
         }
     }
@@ -118,12 +136,13 @@ impl OnnxPipeline {
         outputs: &Outputs,
         part: impl Fn(&Tensor<'_>) -> Option<Tensor<'static>>,
     ) -> Result<NamedTensors, ModelError> {
-        let named = self.model.signature().outputs.iter().map(|info| {
-            let tensor = outputs.tensor(&info.name)?;
-            let too_few = || ModelError::new(format!("output {} is {:?}", info.name, tensor.shape()));
-            Ok((info.name.clone(), part(&tensor).ok_or_else(too_few)?))
+        let tensors = self.output_names.iter().map(|name| {
+            let tensor = outputs.tensor(name)?;
+            let too_few = || ModelError::new(format!("output {name} is {:?}", tensor.shape()));
+            part(&tensor).ok_or_else(too_few)
         });
-        Ok(NamedTensors(named.collect::<Result<_, ModelError>>()?))
+        let names = Arc::clone(&self.output_names);
+        Ok(NamedTensors { names, tensors: tensors.collect::<Result<_, ModelError>>()? })
     }
 }
 
@@ -133,26 +152,13 @@ impl Pipeline for OnnxPipeline {
     type Prediction = NamedTensors;
     type Output = NamedTensors;
 
-    fn validate(&self, item: &OnnxItem) -> Result<(), Rejection> {
-        let inputs = &self.model.signature().inputs;
-        let names = || inputs.iter().map(|info| info.name.as_str()).collect::<Vec<_>>().join(", ");
-        if let Some(info) = inputs.iter().find(|info| !item.0.contains_key(&info.name)) {
-            return Err(Rejection::new(info.name.clone(), "required").value("nothing").limit(names()));
-        }
-        match item.0.keys().find(|key| !inputs.iter().any(|info| info.name == **key)) {
-            Some(key) => Err(Rejection::new(key.clone(), "unknown_field").limit(names())),
-            None => Ok(()),
-        }
+    /// Reading an item also checks it.
+    fn validate(&self, _: &OnnxItem) -> Result<(), Rejection> {
+        Ok(())
     }
 
     fn clean(&self, item: OnnxItem, _: &Facts) -> Result<Row, Rejection> {
-        let inputs = self.model.signature().inputs.iter();
-        inputs
-            .map(|info| {
-                let value = item.0.get(&info.name).unwrap_or(&Value::Null);
-                json::read(info, self.item_shape(info), value)
-            })
-            .collect()
+        json::read_item(&item.0, self.wanted())
     }
 
     fn predict_batch(&self, batch: &[Row]) -> Result<Vec<NamedTensors>, ModelError> {
@@ -184,12 +190,7 @@ impl Pipeline for OnnxPipeline {
         row.iter().map(|tensor| tensor.shape().iter().product::<usize>()).sum()
     }
 
-    /// Zeros, with every dynamic size at one.
     fn example(&self) -> Option<OnnxItem> {
-        let inputs = self.model.signature().inputs.iter().map(|info| {
-            let shape = self.item_shape(info).unwrap_or_default();
-            (info.name.clone(), json::zeros(info.element, shape))
-        });
-        Some(OnnxItem(inputs.collect()))
+        Some(OnnxItem(self.zeros().to_string().into()))
     }
 }

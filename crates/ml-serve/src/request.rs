@@ -10,7 +10,7 @@ use actix_web::http::ConnectionType;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
-use actix_web::{Error, ResponseError};
+use actix_web::{Error, HttpMessage, ResponseError};
 use ml_core::{LookupCounts, Stage, Timings};
 
 use crate::ApiError;
@@ -61,11 +61,11 @@ fn request_id(request: &ServiceRequest) -> HeaderValue {
 }
 
 fn finish_headers(response: &mut ServiceResponse, state: &State, id: &HeaderValue, guard: &Guard) {
-    let timings = response.response().extensions().get::<Timings>().copied();
+    let timings = response.request().extensions().get::<Timings>().copied();
     let timing = server_timing(timings, guard.started);
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID.clone(), id.clone());
-    if let Ok(timing) = HeaderValue::from_str(&timing) {
+    if let Ok(timing) = HeaderValue::from_maybe_shared(Bytes::from(timing)) {
         headers.insert(SERVER_TIMING.clone(), timing);
     }
     if state.is_draining() {

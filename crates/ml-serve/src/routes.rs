@@ -26,11 +26,12 @@ pub(crate) const ROUTES: [(&str, &str, &str); 9] = [
 
 /// Returns the pattern that a path belongs to, for logs and metrics; `unmatched` where there is none.
 pub(crate) fn pattern(path: &str) -> &'static str {
-    let matches = |pattern: &str| match pattern.split_once("{model}") {
+    // Every request passes here: single characters are found several times as fast as "{model}".
+    let matches = |pattern: &str| match pattern.split_once('{') {
         None => path == pattern,
-        Some((before, after)) => path
+        Some((before, rest)) => path
             .strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after))
+            .and_then(|path| path.strip_suffix(rest.trim_start_matches(|c| c != '/')))
             .is_some_and(|model| !model.is_empty() && !model.contains('/')),
     };
     ROUTES.into_iter().find(|(_, pattern, _)| matches(pattern)).map_or("unmatched", |(_, pattern, _)| pattern)
@@ -39,10 +40,11 @@ pub(crate) fn pattern(path: &str) -> &'static str {
 /// Puts the routes into an application.
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
+        // They are tried in this order, so the one that is asked most comes first.
+        .service(resource("/models/{model}/predict", "POST").route(web::post().to(predict::predict)))
         .service(resource("/", "GET, HEAD").route(read().to(operations::index)))
         .service(resource("/models", "GET, HEAD").route(read().to(models::list)))
         .service(resource("/models/{model}", "GET, HEAD").route(read().to(models::describe)))
-        .service(resource("/models/{model}/predict", "POST").route(web::post().to(predict::predict)))
         .service(
             resource("/models/{model}/predict_batch", "POST").route(web::post().to(batch::predict_batch)),
         )

@@ -69,6 +69,7 @@ Usage: ml-bench load --url URL --model NAME --data FILE [--flag value]...
   --warm-up-s X        the time before it, not counted (3)
   --goal-ms X          the latency up to which an answer counts as goodput (none)
   --batch N            items in one request; more than 1 go to the batch path (1)
+  --idle N             connections beside the load that ask once and then only stay open (0)
   --timeout-ms N       how long an answer may take (30000)
   --threads N          threads of the client (1); with --rate, more when requests are sent late
   --pid N              the server's process: its resident memory, with all that it started, is reported

@@ -127,6 +127,9 @@ pub struct Scenario {
     /// The share of requests that equal one in flight.
     #[serde(default)]
     pub duplicates: f64,
+    /// Connections that are open beside the load, without a request.
+    #[serde(default)]
+    pub idle: Option<NonZeroUsize>,
 }
 
 fn yes() -> bool {

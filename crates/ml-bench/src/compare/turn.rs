@@ -44,6 +44,7 @@ fn serve(hosted: &mut Hosted, scenario: &Scenario) -> Result<Figures, Error> {
         goal: scenario.goal(),
         duplicates: scenario.duplicates,
         seed: 1,
+        idle: scenario.idle,
     };
     let report = load(&options)?;
     hosted.pid()?;

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::run::Outcome;
-use super::{Arrivals, LoadOptions, Pace};
+use super::{Arrivals, Idle, LoadOptions, Pace};
 use crate::stats::Estimate;
 use crate::table::Table;
 use crate::{Failures, Memory};
@@ -75,6 +75,9 @@ pub struct LoadReport {
     /// From due to sent, in an open loop: high when the client is the bottleneck, not the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lateness_ms: Option<Latency>,
+    /// The connections that were open beside the load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Idle>,
     /// The memory of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
@@ -85,7 +88,7 @@ pub struct LoadReport {
 
 impl LoadReport {
     pub(super) fn new(options: &LoadOptions, outcome: &Outcome) -> Self {
-        let Outcome { tally, scheduled, memory } = outcome;
+        let Outcome { tally, scheduled, idle, memory } = outcome;
         let (clients, rate, arrivals) = match options.pace {
             Pace::Clients(clients) => (Some(clients.get()), None, None),
             Pace::Rate { per_second, arrivals, .. } => (None, Some(per_second), Some(arrivals)),
@@ -120,6 +123,7 @@ impl LoadReport {
             latency_intervals_ms: LatencyIntervals::of(&tally.latency),
             distribution: latency::distribution(&tally.latency),
             lateness_ms: rate.and(Latency::of(&tally.lateness)),
+            idle: *idle,
             memory: memory.as_ref().map(|log| log.summary()),
             memory_over_time: memory.as_ref().map_or_else(Vec::new, |log| log.samples().to_vec()),
         }
@@ -179,6 +183,9 @@ impl fmt::Display for LoadReport {
         }
         if let Some(lateness) = self.lateness_ms {
             table.row("sent late p99", &format!("{:.3} ms", lateness.p99));
+        }
+        if let Some(idle) = &self.idle {
+            table.row("idle", idle);
         }
         if let Some(memory) = &self.memory {
             table.row("memory", memory);

@@ -10,6 +10,7 @@ use actix_web::rt::Runtime;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::drive::{Plan, Share, drive};
+use super::idle::{Idle, IdleConnections};
 use super::pacer::pace;
 use super::pick::Picker;
 use super::{LoadOptions, Pace, Tally};
@@ -25,6 +26,8 @@ pub(super) struct Outcome {
     pub(super) tally: Tally,
     /// How many requests the schedule of an open loop has in the counted time.
     pub(super) scheduled: Option<u64>,
+    /// What became of the idle connections.
+    pub(super) idle: Option<Idle>,
     /// The memory of the server.
     pub(super) memory: Option<MemoryLog>,
 }
@@ -34,6 +37,8 @@ pub(super) fn run(options: &LoadOptions, data: Dataset) -> Result<Outcome, Error
     let server = &options.server;
     let endpoint = if options.batch.get() == 1 { server.one()? } else { server.batch()? };
     let memory = options.pid.map(MemoryLog::start).transpose()?;
+    let open = |count| IdleConnections::open(&server.url, &endpoint.uri, count);
+    let idle = options.idle.map(open).transpose()?;
     let schedule = schedule(options);
     let counted = |due: &&Duration| options.window.counts(**due);
     let scheduled = schedule.as_ref().map(|schedule| schedule.iter().filter(counted).count() as u64);
@@ -60,7 +65,7 @@ pub(super) fn run(options: &LoadOptions, data: Dataset) -> Result<Outcome, Error
     }
     drop(result);
     let (tally, memory) = collect(&plan, threads, &results, memory)?;
-    Ok(Outcome { tally, scheduled, memory })
+    Ok(Outcome { tally, scheduled, idle: idle.map(|idle| idle.count()), memory })
 }
 
 /// Decides all arrivals of an open loop.

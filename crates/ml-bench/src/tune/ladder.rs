@@ -123,6 +123,7 @@ fn run_options(
         goal: None,
         duplicates: 0.0,
         seed: 1,
+        idle: None,
         pid: None,
     }
 }

@@ -3,6 +3,7 @@
 //! Row and reply travel together, so an answer cannot reach the wrong caller; and a ticket that is dropped
 //! unanswered answers with an error, so a call can never wait for ever.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub(super) struct Ticket<T> {
 
 impl<T> Pending<T> {
     /// Opens a call of `items` items.
-    pub fn new(items: usize) -> (Self, Vec<Ticket<T>>) {
+    pub fn new(items: usize) -> (Self, Tickets<T>) {
         let (sender, done) = oneshot::channel();
         let open = Open {
             slots: (0..items).map(|_| None).collect(),
@@ -59,8 +60,7 @@ impl<T> Pending<T> {
             done: sender,
         };
         let shared = Arc::new(Shared { left: AtomicBool::new(false), open: Mutex::new(Some(open)) });
-        let tickets =
-            (0..items).map(|slot| Ticket { shared: Arc::clone(&shared), slot, answered: false }).collect();
+        let tickets = Tickets { shared: Arc::clone(&shared), slots: 0..items };
         (Self { shared, done }, tickets)
     }
 
@@ -72,6 +72,37 @@ impl<T> Pending<T> {
             queued: Duration::ZERO,
             predicted: Duration::ZERO,
         })
+    }
+}
+
+/// The tickets of a call's items, in their order. Those that are not taken answer with an error.
+pub(super) struct Tickets<T> {
+    shared: Arc<Shared<T>>,
+    slots: Range<usize>,
+}
+
+impl<T> Tickets<T> {
+    /// Takes the tickets of the first `items` items off.
+    pub fn split_off_first(&mut self, items: usize) -> Self {
+        let end = self.slots.start.saturating_add(items).min(self.slots.end);
+        let slots = self.slots.start..end;
+        self.slots.start = end;
+        Self { shared: Arc::clone(&self.shared), slots }
+    }
+}
+
+impl<T> Iterator for Tickets<T> {
+    type Item = Ticket<T>;
+
+    fn next(&mut self) -> Option<Ticket<T>> {
+        let slot = self.slots.next()?;
+        Some(Ticket { shared: Arc::clone(&self.shared), slot, answered: false })
+    }
+}
+
+impl<T> Drop for Tickets<T> {
+    fn drop(&mut self) {
+        self.for_each(drop);
     }
 }
 

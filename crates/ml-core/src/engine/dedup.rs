@@ -6,32 +6,37 @@ use indexmap::IndexSet;
 
 use crate::Error;
 
-/// The distinct items of a call, and which of them each item of the call equals.
+/// The distinct items of a call.
 pub(super) struct Deduplicated<T> {
     pub distinct: Vec<T>,
-    pub index_of: Vec<usize>,
+    /// Which of them each item of the call equals.
+    pub places: Places,
 }
+
+/// Where the results of the distinct items go; `None` where no two items are equal, and each result has its place.
+pub(super) struct Places(Option<Vec<usize>>);
 
 pub(super) fn deduplicate<T: Eq + Hash>(items: Vec<T>) -> Deduplicated<T> {
     if items.len() <= 1 {
-        let index_of = (0..items.len()).collect();
-        return Deduplicated { distinct: items, index_of };
+        return Deduplicated { distinct: items, places: Places(None) };
     }
-    let mut distinct = IndexSet::with_capacity(items.len());
-    let index_of = items.into_iter().map(|item| distinct.insert_full(item).0).collect();
-    Deduplicated { distinct: distinct.into_iter().collect(), index_of }
+    let count = items.len();
+    let mut distinct = IndexSet::with_capacity(count);
+    let index_of: Vec<usize> = items.into_iter().map(|item| distinct.insert_full(item).0).collect();
+    let places = Places((distinct.len() < count).then_some(index_of));
+    Deduplicated { distinct: distinct.into_iter().collect(), places }
 }
 
-/// Gives each item of the call the result of its equal.
-pub(super) fn spread<T: Clone>(
-    results: Vec<Result<T, Error>>,
-    index_of: Vec<usize>,
-) -> Vec<Result<T, Error>> {
-    if results.len() == index_of.len() {
-        return results; // No two were equal, so the order is already the caller's.
+impl Places {
+    /// Returns how many items equal an earlier one, of a call with so many distinct ones.
+    pub fn repeated(&self, distinct: usize) -> usize {
+        self.0.as_ref().map_or(0, |index_of| index_of.len() - distinct)
     }
-    index_of
-        .into_iter()
-        .map(|index| results.get(index).cloned().unwrap_or(Err(Error::ShuttingDown)))
-        .collect()
+
+    /// Gives each item of the call the result of its equal.
+    pub fn spread<T: Clone>(self, results: Vec<Result<T, Error>>) -> Vec<Result<T, Error>> {
+        let Some(index_of) = self.0 else { return results };
+        let result = |index: usize| results.get(index).cloned().unwrap_or(Err(Error::ShuttingDown));
+        index_of.into_iter().map(result).collect()
+    }
 }

@@ -207,9 +207,11 @@ pub(super) struct EngineMetrics {
 
 impl EngineMetrics {
     /// Counts the items of a call; of those that are equal, all but one are coalesced.
-    pub fn received(&self, items: usize, distinct: usize) {
-        self.items.inc_by(items as u64);
-        self.coalesced(items - distinct);
+    pub fn received(&self, distinct: usize, repeated: usize) {
+        self.items.inc_by((distinct + repeated) as u64);
+        if repeated > 0 {
+            self.coalesced(repeated);
+        }
     }
 
     pub fn coalesced(&self, items: usize) {

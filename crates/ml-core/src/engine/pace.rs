@@ -5,16 +5,17 @@
 //!
 //! - The error of a run is taken in proportion to its cost, since what disturbs runs disturbs long ones for longer: what
 //!   is fitted is `time / cost = per_cost + fixed × (1 / cost)`.
-//! - A run makes those of similar cost fade, and others hardly. Under load all batches are alike, and would soon have
-//!   pushed out the few that tell what is fixed; the line would turn around their common point, as noise has it.
+//! - A run makes those of similar cost fade, and others less. Under load all batches are alike, and would soon have
+//!   pushed out the few that tell what is fixed; the line would turn around their common point, as noise has it. For the
+//!   same reason a smaller batch is tried now and then.
 
 use std::time::Duration;
 
 /// Each run makes the earlier ones of similar cost weigh this much less, so that the last hundred or so decide.
-const MEMORY: f64 = 63.0 / 64.0;
+const MEMORY: f64 = 31.0 / 32.0;
 
 /// Each run makes all earlier ones weigh this much less, so that a machine that changed is not held to what it was.
-const MEMORY_OF_OTHERS: f64 = 2047.0 / 2048.0;
+const MEMORY_OF_OTHERS: f64 = 127.0 / 128.0;
 
 /// Costs are similar when they have the same power of two below them; what is larger than the last counts with it.
 const POWERS: usize = 24;
@@ -22,8 +23,11 @@ const POWERS: usize = 24;
 /// Fewer runs than this say too little: a line through few and noisy points makes wild promises of large batches.
 const RUNS_MIN: u32 = 15;
 
+/// The first runs find nothing in any cache, and say nothing about those that follow.
+const COLD_RUNS: u32 = 4;
+
 /// A run that took this many times as long as foreseen was disturbed, and counts as if it took only that long.
-const DISTURBED: f64 = 4.0;
+const DISTURBED: f64 = 2.0;
 
 /// Costs that spread less than this share of their mean do not tell the fixed part from the part per cost.
 const SPREAD_MIN: f64 = 0.05;
@@ -34,7 +38,15 @@ const FIXED_SHARE_PRIOR: f64 = 0.5;
 /// A batch grows while its fixed part is more than this share of its time.
 ///
 /// Beyond it, growing gains less than this share of throughput and costs every item in the batch its latency.
-const FIXED_SHARE_MIN: f64 = 1.0 / 16.0;
+const FIXED_SHARE_MIN: f64 = 1.0 / 12.0;
+
+/// One in so many batches is smaller than usual: a half, a quarter or an eighth of it. Under load all batches have all of it, and what is alike says nothing about
+/// what is fixed: the budget would stay wherever the first, noisy runs have put it.
+const TRY_SMALLER: u32 = 16;
+
+/// While little is known, smaller ones are tried this often, for so many batches.
+const TRY_SMALLER_AT_FIRST: u32 = 4;
+const AT_FIRST: u32 = 64;
 
 /// The time of a run, in seconds, as a line over its cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,6 +77,9 @@ impl Line {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pace {
     runs: u32,
+    batches: u32,
+    /// What runs cost lately.
+    usual_cost: f64,
     by_power: [Sums; POWERS],
     line: Option<Line>,
 }
@@ -72,6 +87,10 @@ pub(super) struct Pace {
 impl Pace {
     /// Learns from a run of `cost` that took `time`.
     pub fn observe(&mut self, cost: usize, time: Duration) {
+        self.runs = self.runs.saturating_add(1);
+        if self.runs <= COLD_RUNS {
+            return;
+        }
         let (power, mut time) = (cost.max(1).ilog2() as usize, time.as_secs_f64());
         if let Some(line) = self.line {
             time = time.min(DISTURBED * line.time(cost));
@@ -84,13 +103,26 @@ impl Pace {
             sums.fade(MEMORY_OF_OTHERS);
             all.add(sums);
         }
-        self.runs = self.runs.saturating_add(1);
+        self.usual_cost += (cost as f64 - self.usual_cost) / 16.0;
         self.line = (self.runs >= RUNS_MIN).then(|| all.line());
     }
 
     /// Returns the line, or `None` before enough runs were seen.
     pub fn line(&self) -> Option<Line> {
         self.line
+    }
+
+    /// Returns the line to form the next batch by: now and then one that makes it smaller than usual.
+    pub fn line_of_next_batch(&mut self) -> Option<Line> {
+        let line = self.line?;
+        self.batches = self.batches.wrapping_add(1);
+        let every = if self.batches <= AT_FIRST { TRY_SMALLER_AT_FIRST } else { TRY_SMALLER };
+        if !self.batches.is_multiple_of(every) {
+            return Some(line);
+        }
+        let part = [0.5, 0.25, 0.125][(self.batches / every % 3) as usize];
+        let budget = part * self.usual_cost.min(line.budget());
+        Some(Line { fixed: line.fixed * budget / line.budget().max(budget), ..line })
     }
 }
 
@@ -148,6 +180,7 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::batch::{Candidate, Shape, choose};
 
     fn learned(runs: impl IntoIterator<Item = (usize, f64)>) -> Option<Line> {
         let mut pace = Pace::default();
@@ -170,7 +203,7 @@ mod tests {
     fn the_line_is_found_and_its_budget_follows() {
         let line = learned((1..50).map(|run| (run * 7 % 200, minilm(run * 7 % 200)))).unwrap();
         assert!(close(line.fixed, 2e-3) && close(line.per_cost, 0.22e-3), "{line:?}");
-        assert!(close(line.budget(), 15.0 * 2.0 / 0.22));
+        assert!(close(line.budget(), 11.0 * 2.0 / 0.22));
         assert!(close(line.time(100), 24e-3));
     }
 
@@ -209,6 +242,36 @@ mod tests {
         let alike = (0..500_usize).map(|run| (200 + run % 40, 1.2 - run as f64 % 40.0 / 100.0));
         let line = learned(mixed.chain(alike).map(|(cost, noise)| (cost, noise * minilm(cost)))).unwrap();
         assert!((1e-3..4e-3).contains(&line.fixed), "{line:?}");
+    }
+
+    /// Runs batches under a constant backlog and returns the mean cost of the last hundred.
+    fn budget_found(cold: f64, seed: u64) -> f64 {
+        let (mut pace, mut state) = (Pace::default(), seed);
+        let mut random = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as f64 / f64::from(1_u32 << 31)
+        };
+        let shape = Shape { items_max: 32, packed: true, sizes: Vec::new() };
+        let costs = (0..400).map(|run| {
+            let waiting: Vec<_> = (0..32)
+                .map(|_| Candidate { rank: 0, cost: 10 + (random() * 35.0) as usize, time_left: None })
+                .collect();
+            let batch = choose(&waiting, 0, &shape, pace.line_of_next_batch()).indices;
+            let cost = batch.iter().map(|index| waiting[*index].cost).sum();
+            // Other work on the machine; and the first runs find nothing in any cache.
+            let disturbed = (1.0 + 0.4 * random()) * if run < 6 { cold } else { 1.0 };
+            pace.observe(cost, Duration::from_secs_f64(minilm(cost) * disturbed / 1e3));
+            cost as f64
+        });
+        costs.skip(300).sum::<f64>() / 100.0
+    }
+
+    #[test]
+    fn the_budget_is_found_under_load_wherever_the_first_runs_have_put_it() {
+        let found: Vec<_> = (0..20).map(|seed| budget_found(1.0 + seed as f64 / 5.0, seed)).collect();
+        let budget = 11.0 * 2.0 / 0.22;
+        let right = found.iter().filter(|cost| (0.5 * budget..2.0 * budget).contains(*cost)).count();
+        assert!(right >= 19, "around {budget:.0}: {found:.0?}");
     }
 
     #[test]

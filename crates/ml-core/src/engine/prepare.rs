@@ -18,6 +18,9 @@ use super::queue::Weighed;
 /// An item that is ready for the queue, or the reason why it never will be.
 pub(super) type Prepared<P> = Result<Weighed<<P as Pipeline>::Features>, Error>;
 
+/// What a stage made of each item, and how long it took.
+pub(super) type Staged<T> = (Vec<Result<T, Error>>, Duration);
+
 /// The inputs of a call, and the facts that they named.
 pub(super) struct LookedUp<P: Pipeline> {
     inputs: Vec<Result<P::Input, Error>>,
@@ -53,7 +56,7 @@ impl<P: Pipeline> Preparer<P> {
     }
 
     /// Checks each input.
-    pub async fn validate(&self, inputs: Vec<P::Input>) -> Vec<Result<P::Input, Error>> {
+    pub async fn validate(&self, inputs: Vec<P::Input>) -> Staged<P::Input> {
         let pipeline = Arc::clone(&self.pipeline);
         self.each(Stage::Validate, &self.validate, inputs, move |input| {
             pipeline.validate(&input).map_err(Error::Rejected)?;
@@ -63,7 +66,10 @@ impl<P: Pipeline> Preparer<P> {
     }
 
     /// Cleans each valid input of a pipeline without lookups.
-    pub async fn clean_without_facts(&self, valid: Vec<Result<P::Input, Error>>) -> Vec<Prepared<P>> {
+    pub async fn clean_without_facts(
+        &self,
+        valid: Vec<Result<P::Input, Error>>,
+    ) -> Staged<Weighed<P::Features>> {
         let pipeline = Arc::clone(&self.pipeline);
         self.each(Stage::Clean, &self.clean, valid, move |input| {
             cleaned(&*pipeline, input?, &Facts::default())
@@ -96,16 +102,13 @@ impl<P: Pipeline> Preparer<P> {
     }
 
     /// Cleans each valid input with the facts of the call.
-    pub async fn clean(&self, LookedUp { inputs, facts }: LookedUp<P>) -> Vec<Prepared<P>> {
+    pub async fn clean(&self, LookedUp { inputs, facts }: LookedUp<P>) -> Staged<Weighed<P::Features>> {
         let pipeline = Arc::clone(&self.pipeline);
         self.each(Stage::Clean, &self.clean, inputs, move |input| cleaned(&*pipeline, input?, &facts)).await
     }
 
     /// Formats each prediction.
-    pub async fn format(
-        &self,
-        predicted: Vec<Result<P::Prediction, Error>>,
-    ) -> Vec<Result<P::Output, Error>> {
+    pub async fn format(&self, predicted: Vec<Result<P::Prediction, Error>>) -> Staged<P::Output> {
         let pipeline = Arc::clone(&self.pipeline);
         self.each(Stage::Format, &self.format, predicted, move |prediction| Ok(pipeline.format(prediction?)))
             .await
@@ -118,34 +121,39 @@ impl<P: Pipeline> Preparer<P> {
         cost: &StageCost,
         items: Vec<T>,
         work: impl Fn(T) -> Result<R, Error> + Send + Sync + 'static,
-    ) -> Vec<Result<R, Error>>
+    ) -> Staged<R>
     where
         T: Send + 'static,
         R: Send + 'static,
     {
-        let count = items.len();
+        let (count, mut now) = (items.len(), Instant::now());
+        let began = now;
+        let mut lap = || {
+            let started = std::mem::replace(&mut now, Instant::now());
+            now.duration_since(started)
+        };
         let mut done = Vec::with_capacity(count);
         let mut items = items.into_iter();
         while cost.of(count).is_none() && items.len() > 0 {
             // Too little is known yet: the first items tell what the others will cost.
-            let started = Instant::now();
             done.extend(items.next().map(|item| guarded(stage, || work(item))));
-            cost.observe(started.elapsed(), 1);
+            cost.observe(lap(), 1);
         }
         let rest = cost.of(items.len()).unwrap_or_default();
         match self.pool.as_ref().filter(|pool| rest >= pool.hand_over * HAND_OVERS_TO_PAY) {
             Some(pool) => {
                 let shared = pool.each(items.collect(), rest, move |item| guarded(stage, || work(item)));
                 done.extend(shared.await);
+                lap();
             }
             None => {
-                let (started, inline) = (Instant::now(), items.len());
+                let inline = items.len();
                 done.extend(items.map(|item| guarded(stage, || work(item))));
-                cost.observe(started.elapsed(), inline);
+                cost.observe(lap(), inline);
             }
         }
         done.resize_with(count, || Err(Error::ShuttingDown));
-        done
+        (done, now.duration_since(began))
     }
 }
 

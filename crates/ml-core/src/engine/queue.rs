@@ -13,7 +13,7 @@ use crate::{Error, Pipeline};
 
 pub(super) use self::call::Call;
 use self::call::others_first;
-use super::answer::Ticket;
+use super::answer::{Ticket, Tickets};
 use super::batch::{Closed, Shape};
 use super::metrics::EngineMetrics;
 use super::pace::Pace;
@@ -24,7 +24,7 @@ use super::wake::{Roster, Wake};
 use super::{CallOptions, WhenFull};
 
 /// How much of an estimated wait a caller's time must exceed it by, so that most of what is admitted is in time.
-const TIME_MARGIN: f64 = 1.1;
+const TIME_MARGIN: f64 = 1.25;
 
 /// Waits are estimated from moving averages over some thirty batches: fewer, and one quick batch lets too much in.
 const AVERAGE_MEMORY: f64 = 31.0 / 32.0;
@@ -53,7 +53,7 @@ pub(super) struct Weighed<F> {
 /// The items of one call, ready to be queued.
 pub(super) struct Load<P: Pipeline> {
     pub items: Vec<Weighed<P::Features>>,
-    pub tickets: Vec<Ticket<P::Prediction>>,
+    pub tickets: Tickets<P::Prediction>,
     /// Bytes of the inputs that these features were made of.
     pub bytes: usize,
 }
@@ -154,16 +154,16 @@ impl<P: Pipeline> Queue<P> {
     ///
     /// Where it would be quicker to run what waits here than to wake a runner for it, that is handed to the caller.
     pub async fn push(&self, load: Load<P>, mut options: CallOptions) -> Result<Option<Call<'_, P>>, Error> {
-        let Load { items, tickets, bytes } = load;
+        let Load { items, mut tickets, bytes } = load;
         let part_items = self.room.part_items(items.len(), bytes, options.priority);
         if items.len() <= part_items {
             return self.push_part(Load { items, tickets, bytes }, options).await;
         }
         let bytes_per_item = bytes / items.len();
-        let (mut items, mut tickets) = (items.into_iter(), tickets.into_iter());
+        let mut items = items.into_iter();
         while items.len() > 0 {
             let items: Vec<_> = items.by_ref().take(part_items).collect();
-            let tickets = tickets.by_ref().take(part_items).collect();
+            let tickets = tickets.split_off_first(items.len());
             let bytes = bytes_per_item * items.len();
             let pushed = self.push_part(Load { items, tickets, bytes }, options).await;
             if options.when_full == WhenFull::Refuse {
@@ -202,18 +202,15 @@ impl<P: Pipeline> Queue<P> {
     /// Adds items for which there is room to those that wait, and says whether a runner is to be woken for them.
     fn take_in(&self, load: Load<P>, mut claims: Claims, options: CallOptions) -> Result<Wake, Error> {
         let enqueued = Instant::now();
-        let entries = load.items.into_iter().zip(load.tickets).map(|(Weighed { features, cost }, ticket)| {
-            Entry::new(Job { features, enqueued, ticket, claim: claims.next() }, cost, options.deadline)
-        });
-        let entries: Vec<_> = entries.collect();
         let mut state = self.lock();
         if state.closed {
             drop(state);
-            entries.into_iter().for_each(|entry| self.room.give_back(entry.item.claim));
+            load.items.iter().for_each(|_| self.room.give_back(claims.next()));
             return Err(Error::ShuttingDown);
         }
-        for entry in entries {
-            state.waiting.push(options.priority, entry);
+        for (Weighed { features, cost }, ticket) in load.items.into_iter().zip(load.tickets) {
+            let job = Job { features, enqueued, ticket, claim: claims.next() };
+            state.waiting.push(options.priority, Entry::new(job, cost, options.deadline));
         }
         self.metrics.waiting(state.waiting.len());
         let wake = state.wake(enqueued);
@@ -279,8 +276,7 @@ impl<P: Pipeline> Queue<P> {
 
     /// Takes a batch of what waits; `None` when all of that was dropped or answered because nobody waits for it.
     fn take_waiting(&self, mut state: MutexGuard<'_, State<P>>) -> Option<Batch<P>> {
-        let line = state.pace.line();
-        let now = Instant::now();
+        let (line, now) = (state.pace.line_of_next_batch(), Instant::now());
         let abandoned = |job: &Job<P>| job.ticket.is_abandoned();
         let mut taken = state.waiting.take(now, &self.limits.shape, line, abandoned);
         self.metrics.waiting(state.waiting.len());

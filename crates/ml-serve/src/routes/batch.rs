@@ -2,7 +2,7 @@
 
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use ml_core::Priority;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -37,9 +37,8 @@ pub(super) async fn predict_batch(
     if let Some(refusal) = refusal_of_all(&reply.results) {
         return Err(refusal.clone());
     }
-    let mut response = HttpResponse::Ok().content_type(ContentType::json()).body(written(&reply.results)?);
-    response.extensions_mut().insert(reply.timings);
-    Ok(response)
+    request.extensions_mut().insert(reply.timings);
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(written(&reply.results)?))
 }
 
 /// Splits the array without reading the items, so that a broken one is its own error.

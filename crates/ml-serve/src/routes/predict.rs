@@ -5,7 +5,7 @@ use std::time::Instant;
 use actix_web::http::header::ContentType;
 use actix_web::rt::time::timeout;
 use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use ml_core::{Priority, WhenFull};
 
 use crate::ApiError;
@@ -36,10 +36,9 @@ pub(super) async fn predict(
     }
     let mut reply = call(&*model.served, vec![Ok(item)], wishes).await?;
     let output = reply.results.pop().unwrap_or(Err(ApiError::Engine(ml_core::Error::ShuttingDown)))?;
-    let mut response =
-        HttpResponse::Ok().content_type(ContentType::json()).body(String::from(Box::<str>::from(output)));
-    response.extensions_mut().insert(reply.timings);
-    Ok(response)
+    // Of the request, since those of a response are made anew for each.
+    request.extensions_mut().insert(reply.timings);
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(String::from(Box::<str>::from(output))))
 }
 
 /// Calls a model and stops waiting at the deadline.

@@ -28,6 +28,7 @@ pub(super) const SYNTAX: Syntax = Syntax {
         "warm-up-s",
         "goal-ms",
         "threads",
+        "idle",
         "pid",
     ],
     switches: &[],
@@ -56,6 +57,7 @@ pub(super) fn read(flags: &Flags) -> Result<Command, CliError> {
         goal: milliseconds(flags, "goal-ms")?.map(Goal),
         duplicates: flags.value("duplicates", "a share from 0 to 1", share)?.unwrap_or(0.0),
         seed,
+        idle: flags.count("idle")?,
         pid: flags.value("pid", "the id of a process", |pid: &u32| *pid > 0)?,
     };
     Ok(Command::Load(options, paces, outputs(flags)?))

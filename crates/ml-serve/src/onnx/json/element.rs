@@ -1,0 +1,106 @@
+//! Which JSON values are elements of which tensors.
+
+use std::fmt;
+
+use half::{bf16, f16};
+use ml_core::Element;
+use serde::Serializer;
+use serde_json::json;
+
+/// A JSON value that is no array.
+pub(super) enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Text(&'a str),
+    Object,
+}
+
+impl fmt::Display for Scalar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = match self {
+            Self::Object => return f.write_str("an object"),
+            Self::Null => json!(null),
+            Self::Bool(value) => json!(value),
+            Self::Unsigned(value) => json!(value),
+            Self::Signed(value) => json!(value),
+            Self::Float(value) => json!(value),
+            Self::Text(value) => json!(value),
+        };
+        value.fmt(f)
+    }
+}
+
+impl Scalar<'_> {
+    fn float(&self) -> Option<f64> {
+        match *self {
+            Self::Float(value) => Some(value),
+            Self::Unsigned(value) => Some(value as f64),
+            Self::Signed(value) => Some(value as f64),
+            _ => None,
+        }
+    }
+
+    fn finite<T: Copy>(&self, from: fn(f64) -> T, is_finite: fn(T) -> bool) -> Option<T> {
+        self.float().map(from).filter(|number| is_finite(*number))
+    }
+
+    fn bool(&self) -> Option<bool> {
+        if let Self::Bool(value) = self { Some(*value) } else { None }
+    }
+
+    fn text(&self) -> Option<&str> {
+        if let Self::Text(value) = self { Some(value) } else { None }
+    }
+
+    fn whole<T: TryFrom<u64> + TryFrom<i64>>(&self) -> Option<T> {
+        match *self {
+            Self::Unsigned(value) => value.try_into().ok(),
+            Self::Signed(value) => value.try_into().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// A tensor element that JSON can carry.
+pub(super) trait JsonElement: Element {
+    /// What to send, for the message when something else was sent.
+    const WANTED: &'static str;
+    fn read(scalar: &Scalar<'_>) -> Option<Self>;
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
+}
+
+macro_rules! json_elements {
+    ($($rust:ty, $wanted:literal, $scalar:ident => $read:expr, $value:ident => $write:ident($written:expr);)*) => {$(
+        impl JsonElement for $rust {
+            const WANTED: &'static str = $wanted;
+            fn read($scalar: &Scalar<'_>) -> Option<Self> {
+                $read
+            }
+            fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let $value = self;
+                serializer.$write($written)
+            }
+        }
+    )*};
+}
+
+json_elements! {
+    f32, "a number that fits 32-bit floats", s => s.finite(|n| n as Self, Self::is_finite), n => serialize_f32(*n);
+    f64, "a number", s => s.float(), n => serialize_f64(*n);
+    f16, "a number that fits 16-bit floats", s => s.finite(Self::from_f64, Self::is_finite), n => serialize_f32(n.to_f32());
+    bf16, "a number that fits bfloat16", s => s.finite(Self::from_f64, Self::is_finite), n => serialize_f32(n.to_f32());
+    i8, "a whole number from -128 to 127", s => s.whole(), n => serialize_i8(*n);
+    i16, "a whole number from -32768 to 32767", s => s.whole(), n => serialize_i16(*n);
+    i32, "a whole number that fits 32 bits", s => s.whole(), n => serialize_i32(*n);
+    i64, "a whole number that fits 64 bits", s => s.whole(), n => serialize_i64(*n);
+    u8, "a whole number from 0 to 255", s => s.whole(), n => serialize_u8(*n);
+    u16, "a whole number from 0 to 65535", s => s.whole(), n => serialize_u16(*n);
+    u32, "a whole number from 0 that fits 32 bits", s => s.whole(), n => serialize_u32(*n);
+    u64, "a whole number from 0 that fits 64 bits", s => s.whole(), n => serialize_u64(*n);
+    bool, "true or false", s => s.bool(), b => serialize_bool(*b);
+    // ONNX Runtime's texts end at a zero.
+    String, "a text without U+0000", s => s.text().filter(|t| !t.contains('\0')).map(str::to_owned), s => serialize_str(s);
+}
