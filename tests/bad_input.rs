@@ -101,7 +101,7 @@ fn a_body_that_is_no_item_is_refused() {
         ("over 64-bit floats", in_item("[1e999,3.5,1.4,0.2]"), 422, "invalid_item"),
         ("over 32-bit floats", in_item("[1e39,3.5,1.4,0.2]"), 422, "invalid_item"),
         ("deep arrays", nested("[", "]"), 422, "invalid_item"),
-        ("deep arrays without an end", nested("[", ""), 422, "invalid_item"),
+        ("deep arrays without an end", nested("[", ""), 400, "malformed_json"),
         ("a deep field", in_item(&nested("[", "]")), 422, "invalid_item"),
         ("deep objects", nested(r#"{"features":"#, "}"), 413, "item_too_large"),
         ("deep objects within the size", nested(r#"{"":"#, "")[..200_000].to_owned(), 400, "malformed_json"),

@@ -53,12 +53,12 @@ fn every_wrong_item_has_its_own_error_in_its_own_place() {
     let server = Program::iris(&[]).serve();
     let deep = format!("{{\"features\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let cases: [(&str, &str); 8] = [
-        (&deep, "malformed_json"),
+        (&deep, "invalid_item"),
         ("\"\"", "invalid_item"),
         ("null", "invalid_item"),
         ("{}", "invalid_item"),
         ("[]", "invalid_item"),
-        (r#"{"features":[1e999,1,1,1]}"#, "malformed_json"),
+        (r#"{"features":[1e999,1,1,1]}"#, "invalid_item"),
         (r#"{"features":[1,1,1,1],"more":1}"#, "invalid_item"),
         (&format!("\"{}\"", "a".repeat(1_000_000)), "item_too_large"),
     ];
