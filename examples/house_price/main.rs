@@ -48,7 +48,7 @@ fn serve(server: Server, shared: &SharedStore) -> Result<Server, Box<dyn Error +
     let redis = Redis::open(&store.url, RedisOptions::default())?;
     let (districts, travel) = (districts(redis.clone()), travel(redis, service)?);
     println!("feature store at {}, travel service at http://{service}", store.url);
-    println!("trouble: curl -X POST 'http://{service}/switch?latency_ms=300&errors_percent=50'");
+    println!("trouble: curl -X POST 'http://{service}/switch?latency_ms=300&errors_percent=50&outage=true'");
     *shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
     show_in_background(&server, shared, switch);
     let info = ModelInfo {

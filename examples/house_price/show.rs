@@ -34,17 +34,20 @@ pub fn run(server: SocketAddr, kill_store: impl Fn(), switch: &Switch) {
                 seen.lookup
             );
         };
-        phase("all is well, nothing is remembered yet", Trouble { latency_ms: 20, ..Trouble::default() })
-            .await;
-        phase("all is well", Trouble { latency_ms: 20, ..Trouble::default() }).await;
-        phase("the travel service takes 2 s", Trouble { latency_ms: 2000, ..Trouble::default() }).await;
-        phase("every other call of it fails", Trouble { latency_ms: 20, errors_percent: 50 }).await;
-        phase("it is down", Trouble { latency_ms: 0, errors_percent: 100 }).await;
+        phase("all is well, nothing is remembered yet", slow_by(20)).await;
+        phase("all is well", slow_by(20)).await;
+        phase("the travel service takes 2 s", slow_by(2000)).await;
+        phase("every other call of it fails", Trouble { errors_percent: 50, ..slow_by(20) }).await;
+        phase("it is down", Trouble { outage: true, ..slow_by(0) }).await;
         kill_store();
-        phase("it is down, and Redis is killed", Trouble { latency_ms: 0, errors_percent: 100 }).await;
-        switch.set(Trouble { latency_ms: 20, ..Trouble::default() });
+        phase("it is down, and Redis is killed", Trouble { outage: true, ..slow_by(0) }).await;
+        switch.set(slow_by(20));
         println!("\nIt goes on serving, with all well but Redis: Ctrl-C ends it.");
     });
+}
+
+fn slow_by(latency_ms: u64) -> Trouble {
+    Trouble { latency_ms, ..Trouble::default() }
 }
 
 /// What came of a phase.

@@ -126,6 +126,11 @@ impl Server {
         );
     }
 
+    /// Returns the line of its output with this text, which may be yet to come.
+    pub fn line_of_output(&self, text: &str) -> String {
+        self.process.stdout.wait_for(text).unwrap_or_else(|| panic!("no {text:?} in its output"))
+    }
+
     /// Waits until it has ended.
     pub fn wait(self) -> Ended {
         self.process.wait()

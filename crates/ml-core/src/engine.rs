@@ -20,8 +20,11 @@ mod sync;
 mod waiting;
 mod wake;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use futures_util::future::{Either, select};
 
 use crate::lookup::Running;
 use crate::{Error, Pipeline, Stage, Timings};
@@ -205,7 +208,10 @@ impl<P: Pipeline> Engine<P> {
                     inputs.push(input);
                     leads.push((place, lead));
                 }
-                Role::Follow(input, follower) => follows.push((place, input, follower)),
+                Role::Follow(input, follower) => {
+                    results[place] = Err(Error::DeadlineExceeded);
+                    follows.push((place, input, follower));
+                }
             }
         }
         let computed = self.compute(inputs, options, timings).await;
@@ -216,7 +222,21 @@ impl<P: Pipeline> Engine<P> {
         if follows.is_empty() {
             return Vec::new();
         }
-        timed(timings, Stage::Queue, follow(follows, results)).await
+        let following = self.in_time(follow(follows, results), options.deadline);
+        timed(timings, Stage::Queue, following).await.unwrap_or_default()
+    }
+
+    /// Awaits what others do, until the deadline: an equal item may wait for its facts for longer than this one can.
+    ///
+    /// Without lookups nothing waits for others than the model, which knows deadlines itself.
+    async fn in_time<T>(&self, work: impl Future<Output = T>, deadline: Option<Instant>) -> Option<T> {
+        let Some(time_is_up) = deadline.and_then(|deadline| self.inner.sources.until(deadline)) else {
+            return Some(work.await);
+        };
+        match select(pin!(work), pin!(time_is_up)).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => None,
+        }
     }
 
     /// Takes items the whole way: validate, look up, clean, queue, predict, format.
@@ -234,7 +254,7 @@ impl<P: Pipeline> Engine<P> {
             return inputs.iter().map(|_| Err(error.clone())).collect();
         }
         let bytes = inputs.iter().map(cache::content_bytes).sum();
-        let prepared = self.prepare(inputs, options.deadline, timings).await;
+        let prepared = self.prepare(inputs, options, timings).await;
         let predicted = self.predict_prepared(prepared, bytes, options, timings).await;
         let (formatted, time) = self.inner.preparer.format(predicted).await;
         timings.raise(Stage::Format, time);
@@ -245,16 +265,17 @@ impl<P: Pipeline> Engine<P> {
     async fn prepare(
         &self,
         inputs: Vec<P::Input>,
-        deadline: Option<Instant>,
+        options: CallOptions,
         timings: &mut Timings,
     ) -> Vec<Prepared<P>> {
-        let Inner { preparer, sources, .. } = &*self.inner;
+        let Inner { preparer, sources, queue, .. } = &*self.inner;
         let (valid, time) = preparer.validate(inputs).await;
         timings.raise(Stage::Validate, time);
         let (cleaned, time) = if sources.is_empty() {
             preparer.clean_without_facts(valid).await
         } else {
-            let looking_up = preparer.look_up(valid, sources, deadline);
+            // Facts that leave the model no time are as good as none: what can be had instead is then taken.
+            let looking_up = preparer.look_up(valid, sources, queue.prepared_by(options));
             let (looked_up, counts) = timed(timings, Stage::Lookup, looking_up).await;
             timings.looked_up(counts);
             preparer.clean(looked_up).await

@@ -9,6 +9,7 @@ mod ask;
 mod background;
 mod breaker;
 mod cache;
+mod clock;
 mod encode;
 mod facts;
 mod fetch;
@@ -18,6 +19,8 @@ mod live;
 mod source;
 mod sources;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod tier;
 mod tiered;
 mod waiting;

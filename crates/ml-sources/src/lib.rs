@@ -5,7 +5,7 @@ mod redis;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub use self::http::{HttpFacts, HttpOptions};
+pub use self::http::{HttpFacts, HttpManyFacts, HttpOptions};
 pub use self::redis::{Redis, RedisFacts, RedisOptions, RedisTier};
 
 /// The examples of the page about lookups, compiled and run.

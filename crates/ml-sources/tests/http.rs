@@ -3,49 +3,14 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ml_core::{BreakerOptions, LookupError, RetryOptions, Source};
 use ml_sources::{HttpFacts, HttpOptions};
 
+use support::service::service;
 use support::{ask, engine};
-
-/// An answer in chunks, whose connection ends behind them.
-macro_rules! chunks {
-    ($chunks:literal) => {
-        concat!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", $chunks)
-    };
-}
-
-/// Answers each path with its own bytes, and remembers what was asked.
-fn service(
-    answer: impl Fn(&str) -> Option<&'static str> + Send + 'static,
-) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("it is bound");
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&asked);
-    std::thread::spawn(move || {
-        let mut silent = Vec::new();
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut lines =
-                BufReader::new(stream.try_clone().expect("two handles")).lines().map_while(Result::ok);
-            let path =
-                lines.next().and_then(|line| line.split(' ').nth(1).map(str::to_owned)).unwrap_or_default();
-            lines.take_while(|line| !line.is_empty()).for_each(drop);
-            heard.lock().expect("no panic").push(path.clone());
-            match answer(&path) {
-                Some(answer) => drop(stream.write_all(answer.as_bytes())),
-                // Kept open, and never answered.
-                None => silent.push(stream),
-            }
-        }
-    });
-    (address, asked)
-}
 
 fn facts(address: SocketAddr) -> Source<impl ml_core::Lookup<Value = String>> {
     let options = HttpOptions { body_bytes_max: 100, ..HttpOptions::default() };
@@ -62,28 +27,26 @@ fn facts(address: SocketAddr) -> Source<impl ml_core::Lookup<Value = String>> {
 #[test]
 fn each_answer_is_a_fact_none_or_an_error_that_is_retried_if_that_may_help() {
     const LARGE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 101\r\nconnection: close\r\n\r\n";
-    const LARGE_CHUNK: &str = chunks!(
-        "80\r\n\
-         0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
-         0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n0\r\n\r\n"
-    );
-    let (address, asked) = service(|path| {
-        Some(match path {
+    let chunks = |chunks: &str| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
+    let large_chunk = chunks(&format!("80\r\n{}\r\n0\r\n\r\n", "x".repeat(0x80)));
+    let (address, asked) = service(move |asked| {
+        let answer = match asked.path.as_str() {
             "/facts/good" => "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello",
             "/facts/unknown" => "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
             "/facts/bad" => "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
             "/facts/busy" => "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
             "/facts/cut" => "HTTP/1.1 200 OK\r\ncontent-length: 50\r\nconnection: close\r\n\r\nhel",
-            "/facts/chunks" => chunks!("2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"),
-            "/facts/cut_chunk" => chunks!("5\r\nhel"),
-            "/facts/cut_between_chunks" => chunks!("5\r\nhello\r\n"),
-            "/facts/cut_before_the_end" => chunks!("5\r\nhello\r\n0\r\n"),
+            "/facts/chunks" => &chunks("2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"),
+            "/facts/cut_chunk" => &chunks("5\r\nhel"),
+            "/facts/cut_between_chunks" => &chunks("5\r\nhello\r\n"),
+            "/facts/cut_before_the_end" => &chunks("5\r\nhello\r\n0\r\n"),
             "/facts/endless" => "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhello",
             "/facts/compressed" => "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nhello",
             "/facts/large" => LARGE,
-            "/facts/large_chunk" => LARGE_CHUNK,
+            "/facts/large_chunk" => &large_chunk,
             _ => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-        })
+        };
+        Some(answer.to_owned())
     });
     let engine = engine(facts(address));
     for (id, expected, requests) in [
@@ -109,9 +72,8 @@ fn each_answer_is_a_fact_none_or_an_error_that_is_retried_if_that_may_help() {
         }
         let asked = asked.lock().expect("no panic");
         assert_eq!(asked.len(), requests, "{id}");
-        assert!(
-            asked.iter().all(|path| path.strip_prefix("/facts/").is_some_and(|rest| !rest.contains('/')))
-        );
+        let one_segment = |path: &str| path.strip_prefix("/facts/").is_some_and(|rest| !rest.contains('/'));
+        assert!(asked.iter().all(|asked| asked.method == "GET" && one_segment(&asked.path)), "{asked:?}");
     }
 }
 

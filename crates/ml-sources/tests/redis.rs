@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ml_core::{
     BreakerOptions, Lookup, LookupCache, LookupError, RetryOptions, Source, Tier, TierEntry, TierOptions,
@@ -39,9 +39,11 @@ fn text(bytes: &[u8]) -> Result<String, LookupError> {
     std::str::from_utf8(bytes).map(str::to_owned).map_err(LookupError::new)
 }
 
-/// What is put after callers have their answer is there a moment later.
+/// What is put after callers have their answer is there a moment later; a minute is no moment on any machine.
 fn wait_for(mut what: impl FnMut() -> bool) {
+    let began = Instant::now();
     while !what() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not come");
         std::thread::yield_now();
     }
 }
@@ -142,6 +144,31 @@ fn a_tier_that_breaks_off_costs_no_prediction_and_is_then_passed_over() {
             "{fault:?}: two failures, each sent twice at most, not {}",
             server.asked()
         );
+    }
+}
+
+#[test]
+fn a_source_in_redis_that_breaks_off_is_an_error_and_gives_nobody_the_fact_of_another() {
+    for (fault, reason) in [
+        (Fault::Partial, "1 values for 2 keys"),
+        // Where the client notices first differs from run to run: while it reads, or when it sends again.
+        (Fault::CutMidAnswer, ""),
+        (Fault::Garbage, ""),
+        (Fault::Silence, "no answer within 50 ms"),
+    ] {
+        let server = BrokenRedis::start(fault);
+        let redis = Redis::open(&server.url(), RedisOptions { connections: 1, ..Default::default() });
+        let facts = Source::new(RedisFacts::new(redis.expect("a URL"), "", text)).cache(cached());
+        let budget = if fault == Fault::Silence { Duration::from_millis(50) } else { HOUR };
+        let engine = engine(facts.budget(budget).retry(RetryOptions { times: 0, ..Default::default() }));
+        // Asked again, they would be known if the failure of the first were remembered as a fact.
+        for _ in 0..2 {
+            let items = ["a", "b"].map(|id| (id.to_owned(), 0));
+            for result in engine.predict_many_blocking(items.to_vec()) {
+                let text = result.expect_err("no answer is whole").to_string();
+                assert!(text.contains(reason), "{fault:?}: {text}");
+            }
+        }
     }
 }
 

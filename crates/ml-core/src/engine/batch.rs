@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_model_that_never_ran_is_given_a_batch_of_similar_items() {
         assert_eq!(chosen(&[20, 100, 21, 19, 400], &ANY, None).0, [0, 2, 3]);
-        assert_eq!(chosen(&[1; 20], &ANY, None).0.len(), 4);
+        assert_eq!(chosen(&[1; 20], &ANY, None).0.len(), 6);
     }
 
     #[test]

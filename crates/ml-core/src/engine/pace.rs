@@ -56,10 +56,11 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// What is assumed of a model that has not run yet, in no particular unit: a quarter of the time of an item that
-    /// weighs `cost` is fixed. all-MiniLM-L6-v2 has 25 % at 27 tokens.
+    /// What is assumed of a model that has not run yet, in no particular unit: five items like the first, which weighs
+    /// `cost`, are a batch. So they are for all-MiniLM-L6-v2 at 27 tokens.
     pub fn assumed(cost: usize) -> Self {
-        Self { fixed: cost as f64 / 3.0, per_cost: 1.0 }
+        const ITEMS: f64 = 5.0;
+        Self { fixed: cost as f64 * ITEMS / (1.0 / FIXED_SHARE_MIN - 1.0), per_cost: 1.0 }
     }
 
     /// Returns the time of a run of this cost.

@@ -26,6 +26,9 @@ use super::{CallOptions, WhenFull};
 /// How much of an estimated wait a caller's time must exceed it by, so that most of what is admitted is in time.
 const TIME_MARGIN: f64 = 1.25;
 
+/// What a timer ends may end a millisecond late, and has still to be cleaned then.
+const TIMER: Duration = Duration::from_millis(2);
+
 /// Waits are estimated from moving averages over some thirty batches: fewer, and one quick batch lets too much in.
 const AVERAGE_MEMORY: f64 = 31.0 / 32.0;
 
@@ -242,6 +245,14 @@ impl<P: Pipeline> Queue<P> {
         Err(self.refuse(full, wait - limit))
     }
 
+    /// Returns by when a call has to be prepared to be answered in time, at the measured pace of the runners.
+    pub fn prepared_by(&self, options: CallOptions) -> Option<Instant> {
+        let deadline = options.deadline?;
+        let (wait, run) = self.lock().estimate(options.priority, self.limits.runners);
+        let left = deadline.saturating_duration_since(Instant::now());
+        deadline.checked_sub(kept_for_the_model(left, wait + run))
+    }
+
     fn refusal(&self, full: Result<Full, Error>, priority: Priority) -> Error {
         match full {
             // Half of the wait makes room for half of the queue.
@@ -420,5 +431,27 @@ impl Average {
     }
 }
 
+/// Says how much of the time `left` a call that is being prepared keeps for the model, which is expected to need `needed`.
+///
+/// That is an estimate: half of its time a call may take whatever the other half is going to be worth.
+fn kept_for_the_model(left: Duration, needed: Duration) -> Duration {
+    needed.mul_f64(TIME_MARGIN).max(TIMER).min(left / 2)
+}
+
 #[cfg(all(test, feature = "shuttle"))]
 mod shuttle_tests;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_keeps_the_time_that_the_model_needs_and_no_more_than_half_of_its_own() {
+        let millis = Duration::from_millis;
+        for (left, needed, kept) in [(1000, 100, 125), (1000, 0, 2), (1000, 900, 500), (3, 0, 1), (0, 100, 0)]
+        {
+            let kept_millis = kept_for_the_model(millis(left), millis(needed)).as_millis();
+            assert_eq!(kept_millis, kept, "{needed} of {left} ms");
+        }
+    }
+}

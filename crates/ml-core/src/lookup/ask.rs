@@ -21,7 +21,7 @@ use super::stats::LookupCounts;
 use super::waiting::Slots;
 use super::{Lookup, LookupError};
 
-/// When a call asks, and until when it waits.
+/// When a call asks, and until when it waits at most: what comes later is of no use to it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     pub now: Instant,
@@ -89,8 +89,9 @@ impl<L: Lookup> Answers for Live<L> {
             self.refresh(&refresh, moment.now);
         }
         if moment.is_over() {
-            counts.failed += open.len();
-            open.clear();
+            for Open { place, old } in open.drain(..) {
+                found[place] = self.without(old, Found::TooLate, &mut counts);
+            }
         }
         if open.is_empty() {
             return Asked { found, counts, pending: None };
@@ -194,12 +195,9 @@ impl<L: Lookup> Live<L> {
                     counts.fetched += 1;
                     self.fact(value)
                 }
-                Some(Err(error)) => self.without(open.old, error, &mut counts),
-                None if deadline.is_some() => {
-                    counts.failed += 1;
-                    Found::TooLate
-                }
-                None => self.without(open.old, over_budget(&self.policy), &mut counts),
+                Some(Err(error)) => self.without(open.old, Found::Failed(error), &mut counts),
+                None if deadline.is_some() => self.without(open.old, Found::TooLate, &mut counts),
+                None => self.without(open.old, Found::Failed(over_budget(&self.policy)), &mut counts),
             };
             (open.place, found)
         };
@@ -211,17 +209,17 @@ impl<L: Lookup> Live<L> {
     fn fact(&self, value: Option<Arc<L::Value>>) -> Found {
         match value {
             Some(value) => Found::Fact(value as Fact),
-            None => {
-                self.otherwise(&self.policy.unknown, || LookupError::new("the source does not know this key"))
-            }
+            None => self.otherwise(&self.policy.unknown, || {
+                Found::Failed(LookupError::new("the source does not know this key"))
+            }),
         }
     }
 
-    /// What an item gets whose key the source has not answered.
+    /// What an item gets whose key the source has not answered: the old fact, the default, or `failure`.
     fn without(
         &self,
         old: Option<Option<Arc<L::Value>>>,
-        error: LookupError,
+        failure: Found,
         counts: &mut LookupCounts,
     ) -> Found {
         match old {
@@ -232,14 +230,14 @@ impl<L: Lookup> Live<L> {
             }
             None => {
                 counts.failed += 1;
-                self.otherwise(&self.policy.failing, || error)
+                self.otherwise(&self.policy.failing, || failure)
             }
         }
     }
 
-    fn otherwise(&self, otherwise: &Otherwise<Arc<L::Value>>, error: impl FnOnce() -> LookupError) -> Found {
+    fn otherwise(&self, otherwise: &Otherwise<Arc<L::Value>>, failure: impl FnOnce() -> Found) -> Found {
         match otherwise {
-            Otherwise::Fail => Found::Failed(error()),
+            Otherwise::Fail => failure(),
             Otherwise::Nothing => Found::Unknown,
             Otherwise::Value(value) => {
                 self.stats.defaults.inc();

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::clock;
+
 /// When a source counts as down, and how often it is tried then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerOptions {
@@ -119,7 +121,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if !self.answered {
-            self.breaker.failed(self.probe, Instant::now());
+            self.breaker.failed(self.probe, clock::now());
         }
     }
 }

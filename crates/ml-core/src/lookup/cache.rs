@@ -12,6 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 pub(super) use self::freshness::{Age, FOREVER, Freshness};
 use self::lru::Lru;
 use self::tiny_lfu::TinyLfu;
+use super::clock;
 
 /// An identifier, shared by all that hold it.
 pub(super) type Id = Arc<str>;
@@ -153,7 +154,7 @@ impl<V: Send + Sync + 'static> CacheProbe<V> {
     }
 
     pub fn insert(&self, id: &str, value: V) {
-        let fresh_until = Instant::now() + self.0.freshness.span(true);
+        let fresh_until = clock::now() + self.0.freshness.span(true);
         self.0.insert(id.into(), Entry { value: Some(Arc::new(value)), fresh_until });
     }
 

@@ -1,7 +1,6 @@
 //! One fetch from a source: within its budget, repeated where that may help, and not at all while the source is down.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
 
 use backon::Retryable;
 use futures_util::FutureExt;
@@ -12,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::engine::panic_message;
 
 use super::breaker::Breaker;
+use super::clock;
 use super::hedge::Hedge;
 use super::source::Policy;
 use super::stats::Stats;
@@ -40,7 +40,12 @@ impl<L: Lookup> Fetcher<L> {
 
     /// Fetches one value for each of `ids`.
     pub async fn fetch(&self, ids: &[String], policy: &Policy<L::Value>) -> FetchedEach<L::Value> {
-        let started = Instant::now();
+        let started = clock::now();
+        // The source went down while these keys waited: that is no fetch, and took no time.
+        if !self.breaker.admits(started) {
+            self.stats.refused.inc_by(ids.len() as u64);
+            return Err(down());
+        }
         let repeated = (|| self.attempt(ids))
             .retry(policy.retry.waits())
             .when(|error: &LookupError| error.retryable)
@@ -48,7 +53,7 @@ impl<L: Lookup> Fetcher<L> {
                 self.stats.retries.inc();
             });
         let fetched = timeout(policy.budget, repeated).await.unwrap_or_else(|_| Err(over_budget(policy)));
-        self.stats.load.observe(started.elapsed().as_secs_f64());
+        self.stats.load.observe(clock::since(started).as_secs_f64());
         fetched.inspect_err(|error| {
             self.stats.fetches_failed.inc();
             tracing::debug!(%error, keys = ids.len(), "a fetch failed");
@@ -56,7 +61,7 @@ impl<L: Lookup> Fetcher<L> {
     }
 
     async fn attempt(&self, ids: &[String]) -> FetchedEach<L::Value> {
-        let permit = self.breaker.admit(Instant::now()).ok_or_else(down)?;
+        let permit = self.breaker.admit(clock::now()).ok_or_else(down)?;
         let values = self.hedged(ids).await?;
         if values.len() != ids.len() {
             let (got, asked) = (values.len(), ids.len());
@@ -69,7 +74,7 @@ impl<L: Lookup> Fetcher<L> {
     /// Asks the source, and once more where that takes longer than it should; the first good answer is taken.
     async fn hedged(&self, ids: &[String]) -> FetchedEach<L::Value> {
         let Some(hedge) = &self.hedge else { return self.once(ids).await };
-        let started = Instant::now();
+        let started = clock::now();
         let mut first = Box::pin(self.once(ids));
         let fetched = match hedge.after() {
             None => first.await,
@@ -86,7 +91,7 @@ impl<L: Lookup> Fetcher<L> {
                 Either::Right(_) => first.await,
             },
         };
-        hedge.observe(started.elapsed());
+        hedge.observe(clock::since(started));
         fetched
     }
 

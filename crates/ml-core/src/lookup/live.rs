@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use crate::engine::panic_message;
 
 use super::cache::{Age, Cache, Entry, Id};
+use super::clock;
 use super::fetch::{Fetcher, down};
 use super::flights::{Due, Flights, Stop, WindowLimits};
 use super::source::{Policy, Source};
@@ -99,7 +100,7 @@ impl<L: Lookup> Live<L> {
             Some(tier) => tier.get_many(ids).await,
             None => ids.iter().map(|_| None).collect(),
         };
-        let now = Instant::now();
+        let now = clock::now();
         let mut answer = Answer { landed: Vec::new(), onward: Vec::new() };
         for (id, entry) in ids.iter().zip(known) {
             match entry.and_then(|entry| self.fresh(entry, now)) {
@@ -126,7 +127,7 @@ impl<L: Lookup> Live<L> {
     async fn ask_source(&self, ids: &[Id]) -> Answer<L::Value> {
         let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let fetched = self.fetcher.fetch(&names, &self.policy).await;
-        let now = Instant::now();
+        let now = clock::now();
         let entries: Vec<_> = match fetched {
             Ok(values) => values.into_iter().map(|value| Ok(self.entry(value?, now))).collect(),
             Err(error) => vec![Err(error); ids.len()],

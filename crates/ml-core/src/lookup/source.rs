@@ -145,7 +145,7 @@ impl<L: Lookup> Source<L> {
 
     /// Sets how long a fetch may take, its retries included, and how long a call waits for it. A second by default.
     ///
-    /// A call with a deadline waits until that, if it is sooner.
+    /// A call whose deadline is sooner waits until the model needs the rest of its time.
     #[must_use]
     pub fn budget(mut self, budget: Duration) -> Self {
         self.policy.budget = budget.min(FOREVER);
@@ -203,7 +203,7 @@ impl<L: Lookup> Source<L> {
         self
     }
 
-    /// Sets what an item gets whose fact could not be fetched, and is not remembered either. [`Otherwise::Fail`] by default.
+    /// Sets what an item gets whose fact could not be fetched in time, and is not remembered either. [`Otherwise::Fail`] by default.
     #[must_use]
     pub fn when_failing(mut self, otherwise: Otherwise<L::Value>) -> Self {
         self.policy.failing = otherwise.shared();

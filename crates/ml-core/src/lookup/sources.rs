@@ -1,6 +1,7 @@
 //! The sources of one engine, by name: before they run, and running.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,8 @@ use futures_util::future::join_all;
 use tokio::runtime::Handle;
 
 use super::ask::{Answers, Moment};
-use super::background::Background;
+use super::background::{Background, until};
+use super::clock;
 use super::facts::{Facts, Found};
 use super::live::Live;
 use super::source::Source;
@@ -28,26 +30,44 @@ impl Sources {
 
     /// Starts the threads that fetch, if there is a source; a log line, and sources that fail, where there are none.
     pub fn start(self, metrics: &LookupMetrics, model: &str) -> Running {
-        let named = !self.0.is_empty();
-        let background = named.then(Background::start).and_then(|started| {
-            started.inspect_err(|error| tracing::error!(%error, "no threads for lookups: they fail")).ok()
-        });
-        let start = |handle: &Handle| {
-            let sources = self.0.into_iter();
-            sources
-                .map(|(name, start)| (name, start(metrics.of_source(model, name), handle.clone())))
-                .collect()
-        };
-        let sources = background.as_ref().map(Background::handle).map(start).unwrap_or_default();
-        Running { named, sources, _background: background }
+        if self.0.is_empty() {
+            return Running::default();
+        }
+        match Background::start() {
+            Ok(background) => {
+                let sources = self.on(background.handle(), metrics, model);
+                Running { named: true, sources, background: Some(background) }
+            }
+            Err(error) => {
+                tracing::error!(%error, "no threads for lookups: they fail");
+                Running { named: true, ..Running::default() }
+            }
+        }
+    }
+
+    /// Starts each source, whose fetches are to run on `handle`.
+    fn on(self, handle: &Handle, metrics: &LookupMetrics, model: &str) -> Vec<Named> {
+        let started =
+            |(name, start): (_, Start)| (name, start(metrics.of_source(model, name), handle.clone()));
+        self.0.into_iter().map(started).collect()
+    }
+
+    /// Starts them in the runtime that runs the caller, whose clock may be a simulated one.
+    #[cfg(test)]
+    pub fn start_here(self, metrics: &LookupMetrics, model: &str) -> Running {
+        let sources = self.on(&Handle::current(), metrics, model);
+        Running { named: true, sources, background: None }
     }
 }
 
+type Named = (&'static str, Arc<dyn Answers>);
+
 /// The sources of a running engine.
+#[derive(Default)]
 pub(crate) struct Running {
     named: bool,
-    sources: Vec<(&'static str, Arc<dyn Answers>)>,
-    _background: Option<Background>,
+    sources: Vec<Named>,
+    background: Option<Background>,
 }
 
 /// The keys of a call that one source is asked for, and where their facts go.
@@ -62,10 +82,15 @@ impl Running {
         !self.named
     }
 
+    /// Returns what ends at `time`, on any executor; without a source there is nothing that keeps time, nor need for it.
+    pub fn until(&self, time: Instant) -> Option<impl Future<Output = ()> + Send + 'static> {
+        self.background.as_ref().map(|background| until(background.handle(), time))
+    }
+
     /// Finds what became of every key that was named in `facts`, asking each source once.
     pub async fn gather(&self, facts: &mut Facts, deadline: Option<Instant>) -> LookupCounts {
         let mut counts = LookupCounts::default();
-        let moment = Moment { now: Instant::now(), deadline };
+        let moment = Moment { now: clock::now(), deadline };
         let (questions, strays) = self.questions(facts);
         let mut known = Vec::with_capacity(self.sources.len());
         let mut pending = Vec::new();

@@ -49,7 +49,7 @@ pub struct TierOptions {
     pub value_bytes_max: usize,
     /// How many keys one request gets at most.
     pub keys_per_request_max: usize,
-    /// How many requests may be out at once.
+    /// How many requests may be out at once: so many that get, and so many that put.
     pub concurrency: usize,
     /// When the store counts as down; it is then passed over.
     pub breaker: BreakerOptions,

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::LookupError;
 use super::breaker::Breaker;
 use super::cache::{Entry, Id};
+use super::clock;
 use super::encode::{Shared, decode, encode};
 use super::stats::Stats;
 use super::tier::{Tier, TierEntry, TierOptions};
@@ -57,13 +59,16 @@ impl<V: Serialize + DeserializeOwned> Typed<V> {
 pub(super) struct Tiered<V> {
     typed: Typed<V>,
     breaker: Breaker,
+    /// What is being put; what is being got is bounded where keys wait.
+    puts: Semaphore,
     stats: Stats,
 }
 
 impl<V> Tiered<V> {
     pub fn new(typed: Typed<V>, stats: &Stats) -> Self {
         let breaker = Breaker::new(typed.options.breaker, stats.tier_breaker.clone());
-        Self { typed, breaker, stats: stats.clone() }
+        let puts = Semaphore::new(typed.options.concurrency.clamp(1, Semaphore::MAX_PERMITS));
+        Self { typed, breaker, puts, stats: stats.clone() }
     }
 
     /// Says whether the tier is worth asking now.
@@ -84,15 +89,23 @@ impl<V> Tiered<V> {
 
     /// Puts what was fetched, as far as the tier takes it.
     pub async fn put_many(&self, facts: &[(Id, Entry<V>)]) {
-        let entries: Vec<_> = facts.iter().filter_map(|(id, entry)| self.write(id, entry)).collect();
         // The breaker goes by what is read: a store that still takes what it can no longer give is of no use.
-        if !entries.is_empty() && self.is_up(Instant::now()) {
+        if !self.is_up(clock::now()) {
+            return;
+        }
+        // A slow store must not gather what it is to be given: what is not put is fetched by another replica.
+        let Ok(Ok(_turn)) = timeout(self.typed.options.budget, self.puts.acquire()).await else {
+            self.stats.tier_errors.inc();
+            return;
+        };
+        let entries: Vec<_> = facts.iter().filter_map(|(id, entry)| self.write(id, entry)).collect();
+        if !entries.is_empty() {
             self.guarded(self.typed.tier.put(&entries)).await;
         }
     }
 
     async fn read_through(&self, keys: &[Vec<u8>]) -> Option<Vec<Option<Vec<u8>>>> {
-        let permit = self.breaker.admit(Instant::now())?;
+        let permit = self.breaker.admit(clock::now())?;
         let got = self.guarded(self.typed.tier.get(keys)).await?;
         // An answer of the wrong length is a broken one: whose values these are, nobody knows.
         if got.len() != keys.len() {
@@ -110,12 +123,12 @@ impl<V> Tiered<V> {
     fn read(&self, bytes: &[u8]) -> Option<Entry<V>> {
         let shared = (self.typed.decode)(bytes, self.typed.options.schema)?;
         let left = shared.fresh_until.duration_since(SystemTime::now()).ok()?;
-        let fresh_until = Instant::now().checked_add(left)?;
+        let fresh_until = clock::now().checked_add(left)?;
         Some(Entry { value: shared.value.map(Arc::new), fresh_until })
     }
 
     fn write(&self, id: &str, entry: &Entry<V>) -> Option<TierEntry> {
-        let time_to_live = entry.fresh_until.saturating_duration_since(Instant::now());
+        let time_to_live = entry.fresh_until.saturating_duration_since(clock::now());
         if time_to_live < TIME_TO_LIVE_MIN {
             return None;
         }

@@ -14,6 +14,8 @@ pub enum Act {
     Answer,
     /// Answer once the test opens the door.
     AnswerWhenOpened,
+    /// Fail for good once the test opens the door.
+    FailWhenOpened,
     /// Never answer.
     Hang,
     /// Fail for good.
@@ -100,9 +102,13 @@ impl Lookup for Desk {
         let act = scripted.unwrap_or(*self.0.afterwards.lock().expect("no panic"));
         let fetched = match act {
             Act::Answer => Ok(()),
-            Act::AnswerWhenOpened => {
+            Act::AnswerWhenOpened | Act::FailWhenOpened => {
                 self.0.door.acquire().await.expect("never closed").forget();
-                Ok(())
+                if act == Act::AnswerWhenOpened {
+                    Ok(())
+                } else {
+                    Err(LookupError::new("the desk is closed"))
+                }
             }
             Act::Hang => std::future::pending().await,
             Act::Fail => Err(LookupError::new("the desk is closed")),

@@ -4,8 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Request};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -23,7 +25,7 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// Sends requests. How long one may take is the lookup's budget: when that is over, its future is dropped.
 pub(super) struct Client {
-    pool: Pool<Connector, Empty<Bytes>>,
+    pool: Pool<Connector, Full<Bytes>>,
     body_bytes_max: usize,
 }
 
@@ -39,8 +41,18 @@ impl Client {
 
     /// Gets the body of a URL, or `None` where there is nothing of this name.
     pub async fn get(&self, url: &str) -> Result<Option<Bytes>, LookupError> {
-        let url = url.parse().map_err(LookupError::new)?;
-        let response = self.pool.get(url).await.map_err(|error| LookupError::retryable(whole(&error)))?;
+        self.send(Request::get(url).body(Full::default()).map_err(LookupError::new)?).await
+    }
+
+    /// Posts JSON to a URL; returns the answer's body, or `None` where there is nothing of this name.
+    pub async fn post(&self, url: &str, json: Bytes) -> Result<Option<Bytes>, LookupError> {
+        let request = Request::post(url).header(CONTENT_TYPE, "application/json").body(Full::new(json));
+        self.send(request.map_err(LookupError::new)?).await
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Option<Bytes>, LookupError> {
+        let response = self.pool.request(request).await;
+        let response = response.map_err(|error| LookupError::retryable(whole(&error)))?;
         match response.status().as_u16() {
             200 => {}
             404 | 410 => return Ok(None),

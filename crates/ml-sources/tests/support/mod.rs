@@ -4,6 +4,7 @@
 pub mod broken;
 pub mod certificates;
 pub mod server;
+pub mod service;
 
 use ml_core::{
     Engine, EngineBuilder, Facts, Key, Lookup, ModelError, Pipeline, Rejection, Source, ThreadPlan,

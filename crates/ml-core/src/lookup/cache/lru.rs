@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use prometheus_client::metrics::counter::Counter;
 
+use super::clock;
 use super::{Age, Entry, Freshness, Id, Known};
 
 pub(super) struct Lru<V> {
@@ -42,7 +43,7 @@ impl<V> Lru<V> {
     }
 
     pub fn insert(&self, id: Id, entry: Entry<V>) {
-        let used = Used { entry, at: Instant::now() };
+        let used = Used { entry, at: clock::now() };
         let mut facts = self.facts();
         let full = facts.len() == facts.cap().get() && !facts.contains(&*id);
         // What is pushed out is dropped after the lock: a value may be large.
