@@ -8,6 +8,7 @@ mod build;
 mod calibration;
 mod gates;
 mod manifest;
+mod parallel;
 mod pruning;
 mod quality;
 mod recipe;

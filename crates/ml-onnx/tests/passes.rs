@@ -188,8 +188,8 @@ fn folding_finds_matrices_behind_nodes() {
     let tensor = graph.initializers.iter().position(|tensor| tensor.name == weight).unwrap();
     let tensor = graph.initializers.remove(tensor);
     let transposed: Array2<f32> = tensor.floats().unwrap().into_dimensionality().unwrap().reversed_axes();
-    let constant =
-        Node::new("Constant", &[], "stored").with("value", Value::Tensor(Box::new(Tensor::of_array("", &transposed))));
+    let constant = Node::new("Constant", &[], "stored")
+        .with("value", Value::Tensor(Box::new(Tensor::of_array("", &transposed))));
     let same = Node::new("Identity", &["stored"], "same");
     let transpose = Node::new("Transpose", &["same"], &weight).with("perm", Value::Ints(vec![1, 0]));
     graph.nodes.splice(0..0, [constant, same, transpose]);

@@ -4,6 +4,7 @@ use ml_core::{Model, Outputs};
 use ndarray::{Array2, ArrayView1, Ix2};
 use serde::Serialize;
 
+use super::parallel::in_parallel;
 use super::{Measured, batches};
 use crate::limit::{Item, LimitError, Order};
 use crate::progress::Progress;
@@ -51,11 +52,11 @@ pub(super) fn measure(
     lines: &[Line],
     progress: &Progress,
 ) -> Result<Vec<Quality>, Error> {
-    let mut answers = Vec::new();
-    for (done, measured) in models.iter().enumerate() {
-        progress.bar(done as f64 / models.len() as f64, &format!("answers of {}", measured.name));
-        answers.push((Answers::of(&measured.model, items)?, alone_cosine_min(&measured.model, items)?));
-    }
+    let answers = in_parallel(models, |measured| {
+        let answers = (Answers::of(&measured.model, items)?, alone_cosine_min(&measured.model, items)?);
+        progress.note(&format!("{} answered", measured.name));
+        Ok(answers)
+    })?;
     let Some(((original, _), first)) = answers.first().zip(models.first()) else { return Ok(Vec::new()) };
     let labels = labels(&first.model, lines);
     let qualities = answers.iter().map(|(answers, alone)| compare(original, answers, &labels, *alone));

@@ -129,7 +129,8 @@ mod tests {
 
     /// Ten thousand numbers between −1 and 1, and one at 50.
     fn histogram() -> Histogram {
-        let mut numbers: Vec<f32> = (0..10_000).map(|at| (at as f32 / 10_000.0 * 6.283).sin()).collect();
+        let mut numbers: Vec<f32> =
+            (0..10_000).map(|at| (at as f32 / 10_000.0 * std::f32::consts::TAU).sin()).collect();
         numbers.push(50.0);
         let rows = Array2::from_shape_vec((numbers.len(), 1), numbers).unwrap();
         let mut histogram = Histogram::new((-1.0, 50.0));

@@ -41,6 +41,16 @@ struct Outliers {
     leading: Option<String>,
 }
 
+/// What is added to a product.
+enum Added {
+    /// A value that is computed.
+    Value(String),
+    /// The bias.
+    Bias(String),
+    /// Nothing.
+    Nothing,
+}
+
 impl<'g> Mixed<'g> {
     pub(super) fn new(graph: &'g Graph) -> Self {
         let (rewrite, shapes) = (Rewrite::new(graph), Shapes::of(graph));
@@ -98,13 +108,26 @@ impl<'g> Mixed<'g> {
             product = stretched;
         }
         let bias = layer.bias.as_ref().map(|(_, bias)| bias.clone());
-        let added = match outliers {
-            Some(outliers) => Some(self.outliers_product(layer, &outliers, columns, bias, &mut nodes)?),
-            None => bias,
+        let added = match (outliers, bias) {
+            (Some(outliers), bias) => {
+                Added::Value(self.outliers_product(layer, &outliers, columns, bias, &mut nodes)?)
+            }
+            (None, Some(bias)) => Added::Bias(bias),
+            (None, None) => Added::Nothing,
         };
         match added {
-            Some(added) => nodes.push(Node::new("Add", &[&product, &added], &layer.output)),
-            None => nodes.last_mut().into_iter().for_each(|node| node.outputs[0].clone_from(&layer.output)),
+            Added::Value(value) => nodes.push(Node::new("Add", &[&product, &value], &layer.output)),
+            Added::Bias(bias) if self.shapes.get(&layer.input).is_some_and(|shape| shape.len() == 2) => {
+                // The product of matrices and the Add of a constant ONNX Runtime would join to a Gemm, which it then
+                // computes in floats. The difference to the negated bias is the same to the bit.
+                let negated = negated(self.graph, &bias)?;
+                let negated = self.rewrite.constant(negated);
+                nodes.push(Node::new("Sub", &[&product, &negated], &layer.output));
+            }
+            Added::Bias(bias) => nodes.push(Node::new("Add", &[&product, &bias], &layer.output)),
+            Added::Nothing => {
+                nodes.last_mut().into_iter().for_each(|node| node.outputs[0].clone_from(&layer.output));
+            }
         }
         // All of it can stand where the product stood, since a bias is a constant: layers that share an input then find
         // what the first of them has made of it.
@@ -221,4 +244,11 @@ impl<'g> Mixed<'g> {
         self.wide.insert((leading.to_owned(), width), shape.clone());
         shape
     }
+}
+
+fn negated(graph: &Graph, name: &str) -> Result<Tensor, String> {
+    let tensor = graph.initializers.iter().find(|tensor| tensor.name == name);
+    let floats = tensor.ok_or_else(|| format!("there is no constant {name}"))?.floats();
+    let floats = floats.map_err(|error| format!("{name}: {error}"))?;
+    Ok(Tensor::of_array(&format!("{name}.negated"), &floats.mapv(|number| -number)))
 }
