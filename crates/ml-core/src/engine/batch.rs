@@ -162,7 +162,7 @@ mod tests {
     const ANY: Shape = Shape { items_max: 8, packed: false, sizes: Vec::new() };
 
     /// all-MiniLM-L6-v2 on one thread.
-    const MINILM: Line = Line { fixed: 2e-3, per_cost: 0.22e-3 };
+    const MINILM: Line = Line::new(2e-3, 0.22e-3);
 
     fn candidates(costs: &[usize]) -> Vec<Candidate> {
         costs.iter().map(|cost| Candidate { rank: 0, cost: *cost, time_left: None }).collect()
@@ -199,9 +199,9 @@ mod tests {
         let wide = Shape { items_max: 1000, ..ANY };
         // 11 × 2 ms / 0.22 ms a token is a budget of 100 tokens: four texts of 27 exceed it.
         assert_eq!(chosen(&[27; 100], &wide, Some(MINILM)), ((0..4).collect(), Closed::Budget));
-        let all_fixed = Line { fixed: 1.0, per_cost: 1e-9 };
+        let all_fixed = Line::new(1.0, 1e-9);
         assert_eq!(chosen(&[27; 100], &wide, Some(all_fixed)), ((0..100).collect(), Closed::Idle));
-        let none_fixed = Line { fixed: 0.0, per_cost: 1.0 };
+        let none_fixed = Line::new(0.0, 1.0);
         assert_eq!(chosen(&[1, 2, 1], &wide, Some(none_fixed)).1, Closed::Budget);
     }
 
@@ -221,7 +221,7 @@ mod tests {
     fn a_batch_is_padded_up_to_a_size_that_the_model_takes() {
         let sizes = Shape { sizes: vec![2, 8], ..ANY };
         assert_eq!((sizes.cost(1, 5, 5), sizes.cost(3, 5, 15), sizes.cost(9, 5, 45)), (10, 40, 45));
-        let line = Line { fixed: 0.0, per_cost: 1.0 };
+        let line = Line::new(0.0, 1.0);
         for (waiting, expected) in [(1, 1), (2, 2), (3, 2), (7, 2), (8, 8)] {
             assert_eq!(chosen(&vec![5; waiting], &sizes, Some(line)).0.len(), expected, "{waiting} waiting");
         }

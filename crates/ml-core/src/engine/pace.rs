@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-/// Each run makes the earlier ones of similar cost weigh this much less, so that the last hundred or so decide.
+/// Each run makes the earlier ones of similar cost weigh this much less, so that the last thirty or so decide.
 const MEMORY: f64 = 31.0 / 32.0;
 
 /// Each run makes all earlier ones weigh this much less, so that a machine that changed is not held to what it was.
@@ -40,8 +40,8 @@ const FIXED_SHARE_PRIOR: f64 = 0.5;
 /// Beyond it, growing gains less than this share of throughput and costs every item in the batch its latency.
 const FIXED_SHARE_MIN: f64 = 1.0 / 12.0;
 
-/// One in so many batches is smaller than usual: a half, a quarter or an eighth of it. Under load all batches have all of it, and what is alike says nothing about
-/// what is fixed: the budget would stay wherever the first, noisy runs have put it.
+/// One in so many batches is smaller than usual: a half, a quarter or an eighth. Under load all batches are alike, and so
+/// say nothing about what is fixed: the budget would stay wherever the first, noisy runs have put it.
 const TRY_SMALLER: u32 = 16;
 
 /// While little is known, smaller ones are tried this often, for so many batches.
@@ -53,14 +53,21 @@ const AT_FIRST: u32 = 64;
 pub(super) struct Line {
     pub fixed: f64,
     pub per_cost: f64,
+    /// The cost up to which a batch grows.
+    budget: f64,
 }
 
 impl Line {
+    /// A line whose batches grow for as long as growing gains something.
+    pub const fn new(fixed: f64, per_cost: f64) -> Self {
+        Self { fixed, per_cost, budget: fixed * (1.0 / FIXED_SHARE_MIN - 1.0) / per_cost }
+    }
+
     /// What is assumed of a model that has not run yet, in no particular unit: five items like the first, which weighs
     /// `cost`, are a batch. So they are for all-MiniLM-L6-v2 at 27 tokens.
     pub fn assumed(cost: usize) -> Self {
         const ITEMS: f64 = 5.0;
-        Self { fixed: cost as f64 * ITEMS / (1.0 / FIXED_SHARE_MIN - 1.0), per_cost: 1.0 }
+        Self::new(cost as f64 * ITEMS / (1.0 / FIXED_SHARE_MIN - 1.0), 1.0)
     }
 
     /// Returns the time of a run of this cost.
@@ -68,9 +75,9 @@ impl Line {
         self.fixed + self.per_cost * cost as f64
     }
 
-    /// Returns the cost beyond which a batch gains next to nothing by growing.
+    /// Returns the cost beyond which a batch does not grow.
     pub fn budget(&self) -> f64 {
-        self.fixed * (1.0 / FIXED_SHARE_MIN - 1.0) / self.per_cost
+        self.budget
     }
 }
 
@@ -113,7 +120,7 @@ impl Pace {
         self.line
     }
 
-    /// Returns the line to form the next batch by: now and then one that makes it smaller than usual.
+    /// Returns the line to form the next batch by: now and then one with a smaller budget than usual.
     pub fn line_of_next_batch(&mut self) -> Option<Line> {
         let line = self.line?;
         self.batches = self.batches.wrapping_add(1);
@@ -122,8 +129,7 @@ impl Pace {
             return Some(line);
         }
         let part = [0.5, 0.25, 0.125][(self.batches / every % 3) as usize];
-        let budget = part * self.usual_cost.min(line.budget());
-        Some(Line { fixed: line.fixed * budget / line.budget().max(budget), ..line })
+        Some(Line { budget: part * self.usual_cost.min(line.budget), ..line })
     }
 }
 
@@ -163,17 +169,17 @@ impl Sums {
         let variance = self.inverse_inverse / self.runs - inverse * inverse;
         if variance <= (SPREAD_MIN * inverse).powi(2) {
             let per_cost = rate * (1.0 - FIXED_SHARE_PRIOR);
-            return Line { fixed: rate * FIXED_SHARE_PRIOR / inverse, per_cost };
+            return Line::new(rate * FIXED_SHARE_PRIOR / inverse, per_cost);
         }
         let fixed = (self.inverse_rate / self.runs - inverse * rate) / variance;
         let per_cost = rate - fixed * inverse;
         if fixed < 0.0 {
-            Line { fixed: 0.0, per_cost: rate }
+            Line::new(0.0, rate)
         } else if per_cost <= 0.0 {
             // Larger runs were no slower; a slope of nearly nothing keeps the budget finite.
-            Line { fixed: self.inverse_rate / self.inverse_inverse, per_cost: rate * 1e-6 }
+            Line::new(self.inverse_rate / self.inverse_inverse, rate * 1e-6)
         } else {
-            Line { fixed, per_cost }
+            Line::new(fixed, per_cost)
         }
     }
 }
@@ -206,6 +212,18 @@ mod tests {
         assert!(close(line.fixed, 2e-3) && close(line.per_cost, 0.22e-3), "{line:?}");
         assert!(close(line.budget(), 11.0 * 2.0 / 0.22));
         assert!(close(line.time(100), 24e-3));
+    }
+
+    #[test]
+    fn a_smaller_batch_is_tried_now_and_then_and_its_time_is_foreseen_as_ever() {
+        let mut pace = Pace::default();
+        for run in 1..50 {
+            pace.observe(run * 7 % 200, Duration::from_secs_f64(minilm(run * 7 % 200) / 1e3));
+        }
+        let usual = pace.line().unwrap();
+        let tried: Vec<_> = (0..16).map(|_| pace.line_of_next_batch().unwrap()).collect();
+        assert_eq!(tried.iter().filter(|line| line.budget() <= usual.budget() / 2.0).count(), 4);
+        assert!(tried.iter().all(|line| line.time(100) == usual.time(100)), "{tried:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LINE: Line = Line { fixed: 2e-3, per_cost: 0.22e-3 };
+const LINE: Line = Line::new(2e-3, 0.22e-3);
 
 fn shape(items_max: usize) -> Shape {
     Shape { items_max, packed: false, sizes: Vec::new() }
