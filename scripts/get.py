@@ -13,7 +13,12 @@ from fetch import targets
 from fetch.failure import Failure
 from fetch.paths import ML
 
-TARGETS = {"onnxruntime": targets.onnxruntime, "sentiment": targets.sentiment, "reference": targets.reference}
+TARGETS = {
+    "onnxruntime": targets.onnxruntime,
+    "sentiment": targets.sentiment,
+    "reference": targets.reference,
+    "files": targets.files,
+}
 
 
 def main(arguments):

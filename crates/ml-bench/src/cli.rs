@@ -22,6 +22,7 @@ use crate::limit::{LimitOptions, limit};
 use crate::load::{LoadOptions, Pace, sweep};
 use crate::lookups::{LookupsOptions, lookups};
 use crate::tune::{TuneOptions, tune};
+use crate::variants::{VariantsOptions, variants};
 
 pub use usage::Usage;
 
@@ -61,6 +62,8 @@ enum Command {
     Tune(TuneOptions, Outputs),
     /// Measure lookups.
     Lookups(LookupsOptions, Outputs),
+    /// Make and measure variants.
+    Variants(VariantsOptions, Outputs),
     /// Serve bare handlers.
     Echo(EchoOptions),
     /// Print a text.
@@ -136,6 +139,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, out: &mut impl Write) -> Re
         Command::Lookups(options, outputs) => {
             let report = lookups(&options)?;
             publish(&report, &outputs, out)?;
+            Ok(Exit::of(report.passed()))
+        }
+        Command::Variants(options, outputs) => {
+            let report = variants(&options)?;
+            publish(&report, &outputs, out)?;
+            outputs.write_html(|| report.html())?;
             Ok(Exit::of(report.passed()))
         }
         Command::Echo(options) => {

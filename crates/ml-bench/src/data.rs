@@ -72,6 +72,11 @@ impl Dataset {
         &self.lines
     }
 
+    /// Returns the lines in order, to be kept.
+    pub(crate) fn into_lines(self) -> Vec<Line> {
+        self.lines
+    }
+
     /// Returns `count` lines from the `first` on, beginning again after the last.
     pub fn round_robin(&self, first: usize, count: usize) -> impl Iterator<Item = &Line> {
         (first..first + count).map(|index| &self.lines[index % self.lines.len()])

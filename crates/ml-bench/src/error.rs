@@ -93,6 +93,20 @@ pub enum Error {
     /// The model could not be run without a server.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// A model file could not be read or written.
+    #[error(transparent)]
+    Onnx(#[from] ml_onnx::FileError),
+    /// A variant cannot be made of this model.
+    #[error("variant {variant}: {source}")]
+    Pass {
+        /// The variant.
+        variant: String,
+        /// Why not.
+        source: ml_onnx::PassError,
+    },
+    /// Variants cannot be measured on this model or with these data.
+    #[error("variants: {0}")]
+    Variants(String),
     /// Nothing to measure is left of what was asked for.
     #[error("nothing to measure: sessions × threads of every combination are more than the CPUs")]
     NoCases,

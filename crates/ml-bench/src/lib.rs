@@ -9,7 +9,8 @@
 //! - [`limit`](limit::limit) runs the model in a bare loop, without a server: the ceiling;
 //! - [`compare`](compare::compare) measures several servers in interleaved rounds, and gives paired ratios;
 //! - [`lookups`](lookups::lookups) measures what external lookups cost, and what an outage of theirs does;
-//! - [`tune`](tune::tune) finds the settings that suit a machine and a latency goal.
+//! - [`tune`](tune::tune) finds the settings that suit a machine and a latency goal;
+//! - [`variants`](variants::variants) makes cheaper variants of a model, and measures what each of them costs and loses.
 //!
 //! They meet a server through a [`Server`], whose [`Target`] says how its requests and answers look, so
 //! that ours and a rival's are measured by the same rule.
@@ -38,6 +39,7 @@ mod table;
 mod target;
 mod template;
 pub mod tune;
+pub mod variants;
 
 pub use data::{Dataset, Line, Place};
 pub use error::Error;

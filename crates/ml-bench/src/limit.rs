@@ -17,12 +17,13 @@ use std::path::PathBuf;
 
 use ml_core::{LoadError, Model, ModelError, ModelOptions, RuntimeChoice, ThreadPlan, ThreadWishes};
 
-use crate::{Dataset, Error};
+use crate::{Dataset, Error, Line};
 
 pub use case::{Case, Order, Width};
 pub use latency::AloneReport;
 pub use report::{CaseReport, LimitReport};
 
+pub(crate) use item::{Batch, Item};
 pub(crate) use pass::{Pass, Speed};
 
 /// Which model to run on which items, and how.
@@ -129,13 +130,17 @@ impl Workload {
     }
 
     /// Reads the items and makes the model's inputs of them, which is not part of what is timed.
-    pub(crate) fn items(&self, model: &Model) -> Result<Vec<item::Item>, Error> {
+    pub(crate) fn items(&self, model: &Model) -> Result<Vec<Item>, Error> {
         let data = Dataset::read(std::slice::from_ref(&self.data), Some(self.items.get()))?;
+        Ok(self.items_of(model, data.lines())?)
+    }
+
+    /// Makes the model's inputs of lines.
+    pub(crate) fn items_of(&self, model: &Model, lines: &[Line]) -> Result<Vec<Item>, LimitError> {
         let inputs = &model.signature().inputs;
-        let items = match &self.tokenizer {
-            Some(path) => tokens::items(path, &self.field, inputs, data.lines()),
-            None => input::items(inputs, data.lines()),
-        };
-        Ok(items?)
+        match &self.tokenizer {
+            Some(path) => tokens::items(path, &self.field, inputs, lines),
+            None => input::items(inputs, lines),
+        }
     }
 }

@@ -14,6 +14,7 @@ Commands:
   compare  measure several servers in interleaved rounds; report paired ratios
   tune     find the settings for this machine and a latency goal; write them
   lookups  measure what external lookups cost, and what an outage of theirs does
+  variants make cheaper variants of a model, and measure what each costs and loses
   echo     serve bare HTTP handlers without a model: what HTTP alone costs
 
 `ml-bench <command> --help` lists the flags. --version prints the version.
@@ -102,6 +103,39 @@ before; a batch is padded with zeros to its longest item.
   --latency            time one item alone too, with 1 thread up to all CPUs
   --json FILE          write the report there too
   --html FILE          write it as a page with plots there too
+";
+
+pub(super) const VARIANTS: &str = "\
+Makes cheaper variants of a model, measures each against it, and writes them with a manifest (variants.toml).
+
+Usage: ml-bench variants MODEL --data FILE [--flag value]...
+
+  --data FILE            items to measure on, one a line: {\"item\": ..., \"label\": \"...\"}, label being the truth
+  --calibrate FILE       items to calibrate with, of another split (every fourth of the others, then not measured on)
+  --tokenizer FILE       the tokenizer.json of a text model (none: items are the inputs)
+  --field NAME           the field of an item that is the text (text)
+  --items N              at most this many items to measure on (10000)
+  --calibration-items N  at most this many items to calibrate with (1024)
+  --variants NAME,...    the variants that must hold the gates (int8-mixed,int8-per-token,packed,packed-int8-mixed)
+  --compare NAME,...     variants that are made for comparison only (int8-dynamic,fp16)
+  --also FILE,...        files of the same model, made elsewhere, to measure beside them (none)
+  --folder DIR           where variants and manifest go (the model's folder)
+  --rounds N             interleaved rounds of timing (7)
+  --runtime WORD         auto, onnxruntime or rten (auto)
+  --min-cosine X         the least mean cosine to the original's first output (0.998)
+  --min-cosine-p1 X      the least cosine at the first percentile (0.995)
+  --max-flips X          the largest share of other predictions (0.02)
+  --max-accuracy-loss X  the most accuracy that may be lost (0.005)
+  --min-alone X          the least cosine between an item alone and in a batch of others (0.9999)
+  --min-speed X          the least speed in batches of similar length, as a ratio to the original (1)
+  --json FILE            write the report there too
+  --html FILE            write it as a page with a plot there too
+
+Variants: fp16, fp16-weights, int8-dynamic, int8-static, int8-static-minmax, int8-static-entropy, int8-mixed,
+int8-per-token, packed, packed-int8-mixed, packed-int8-per-token; ffn30 and ffn50-heads33 (pruned; judged by
+accuracy only, since their outputs are not the original's), each also with -int8-mixed; pruned60
+(60 % of the weights, whichever are missed least; judged likewise). Predictions are the largest number of the last
+output; labels are the model's own (its note \"labels\"), or numbers. Passes when all gates hold.
 ";
 
 pub(super) const COMPARE: &str = "\

@@ -8,6 +8,7 @@ mod limit;
 mod load;
 mod lookups;
 mod tune;
+mod variants;
 
 use std::ffi::OsString;
 
@@ -24,13 +25,14 @@ struct Entry {
     read: fn(&Flags) -> Result<Command, CliError>,
 }
 
-const COMMANDS: [Entry; 7] = [
+const COMMANDS: [Entry; 8] = [
     Entry { name: "eval", syntax: eval::SYNTAX, help: help::EVAL, read: eval::read },
     Entry { name: "load", syntax: load::SYNTAX, help: help::LOAD, read: load::read },
     Entry { name: "limit", syntax: limit::SYNTAX, help: help::LIMIT, read: limit::read },
     Entry { name: "compare", syntax: compare::SYNTAX, help: help::COMPARE, read: compare::read },
     Entry { name: "tune", syntax: tune::SYNTAX, help: help::TUNE, read: tune::read },
     Entry { name: "lookups", syntax: lookups::SYNTAX, help: help::LOOKUPS, read: lookups::read },
+    Entry { name: "variants", syntax: variants::SYNTAX, help: help::VARIANTS, read: variants::read },
     Entry { name: "echo", syntax: echo::SYNTAX, help: help::ECHO, read: echo::read },
 ];
 

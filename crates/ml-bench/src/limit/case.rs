@@ -54,7 +54,7 @@ impl Width {
 
 impl Order {
     /// Returns the indices of the items, given the length of each, in this order.
-    pub(super) fn indices(self, lengths: &[usize]) -> Vec<usize> {
+    pub(crate) fn indices(self, lengths: &[usize]) -> Vec<usize> {
         let mut indices: Vec<usize> = (0..lengths.len()).collect();
         if self == Self::Sorted {
             // The longest first also keeps the last batches short, so no session works on alone for long.

@@ -1,6 +1,6 @@
 //! An item as the model takes it, and batches of them: shorter items are padded with zeros to the longest.
 
-use ml_core::{ModelError, Tensor};
+use ml_core::{ModelError, Outputs, Tensor};
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 use super::LimitError;
@@ -8,7 +8,7 @@ use super::LimitError;
 /// The inputs of one item, without the batch's dimension, in the order of the model's inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Item {
-    pub(super) inputs: Vec<Tensor<'static>>,
+    pub(crate) inputs: Vec<Tensor<'static>>,
 }
 
 /// The inputs of one run.
@@ -21,14 +21,14 @@ pub(crate) struct Batch {
 
 impl Item {
     /// Returns how much there is of it: the tokens of a text, times the inputs that a token has.
-    pub(super) fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.inputs.iter().map(|input| input.shape().iter().product::<usize>()).sum()
     }
 }
 
 impl Batch {
     /// Puts items together.
-    pub(super) fn new(names: &[String], items: &[&Item]) -> Result<Self, LimitError> {
+    pub(crate) fn new(names: &[String], items: &[&Item]) -> Result<Self, LimitError> {
         let inputs = names.iter().enumerate().map(|(at, name)| {
             let rows: Vec<&Tensor<'static>> = items.iter().filter_map(|item| item.inputs.get(at)).collect();
             let input = stack(&rows).map_err(|reason| LimitError::Input { name: name.clone(), reason })?;
@@ -37,11 +37,15 @@ impl Batch {
         Ok(Self { inputs: inputs.collect::<Result<_, LimitError>>()?, items: items.len() })
     }
 
+    /// Makes a batch of inputs that were put together elsewhere.
+    pub(crate) fn of(inputs: Vec<(String, Tensor<'static>)>, items: usize) -> Self {
+        Self { inputs, items }
+    }
+
     /// Runs the model on it. The outputs are left where they are: a server would read them in place.
-    pub(super) fn run(&self, model: &ml_core::Model) -> Result<(), ModelError> {
+    pub(crate) fn run(&self, model: &ml_core::Model) -> Result<Outputs, ModelError> {
         let inputs = self.inputs.iter().filter_map(|(name, tensor)| Some((name.as_str(), view(tensor)?)));
-        drop(model.run(inputs.collect())?);
-        Ok(())
+        model.run(inputs.collect())
     }
 }
 

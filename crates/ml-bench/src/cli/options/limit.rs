@@ -72,7 +72,7 @@ fn orders(flags: &Flags) -> Result<Vec<Order>, Usage> {
         .map_or_else(|| vec![Order::Arrival, Order::Sorted], |words| words.into_iter().map(order).collect()))
 }
 
-fn runtime(flags: &Flags) -> Result<RuntimeChoice, Usage> {
+pub(super) fn runtime(flags: &Flags) -> Result<RuntimeChoice, Usage> {
     let known = |word: &String| matches!(word.as_str(), "auto" | "onnxruntime" | "rten");
     let word = flags.value("runtime", "auto, onnxruntime or rten", known)?;
     Ok(match word.as_deref() {

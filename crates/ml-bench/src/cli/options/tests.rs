@@ -17,7 +17,7 @@ fn a_wrong_command_line_says_what_is_wrong() {
     let cases = [
         (
             "",
-            "no command given, must be one of eval, load, limit, compare, tune, lookups, echo; see ml-bench --help",
+            "no command given, must be one of eval, load, limit, compare, tune, lookups, variants, echo; see ml-bench --help",
         ),
         ("evla", "unknown command evla; did you mean eval?"),
         ("serve", "unknown command serve"),

@@ -1,11 +1,9 @@
-//! Reads from an ONNX file where its weights are stored, and skips over everything else.
-//!
-//! Field numbers are those of `onnx.proto`. The weights themselves are never read.
+//! Where the weights of a model file are stored. The weights themselves are never read.
 
-use std::fs::File;
 use std::path::Path;
 
-use rten_onnx::protobuf::{DecodeMessage, Fields, OwnedValues, ProtobufError, ReadValue, ValueReader};
+use ml_onnx::proto::{External, TensorError};
+use ml_onnx::{FileError, Model, Tensor};
 
 /// What a file says about the weights outside of it.
 #[derive(Debug, Default)]
@@ -31,168 +29,50 @@ pub struct StoredTensor {
     pub offset: u64,
     /// As written; without it, the data reach to the end of the file.
     pub length: Option<u64>,
-    outside: bool,
+}
+
+/// Why a file does not say where its weights are.
+#[derive(Debug, thiserror::Error)]
+pub enum GraphError {
+    /// It cannot be read, or is not ONNX.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What it says makes no sense.
+    #[error("tensor {name}: {error}")]
+    Tensor { name: String, error: TensorError },
 }
 
 impl Graph {
-    pub fn read(path: &Path) -> Result<Self, ProtobufError> {
-        let file = File::open(path)?;
-        Ok(Model::decode(ValueReader::from_file(file))?.0)
-    }
-}
-
-#[derive(Default)]
-struct Model(Graph);
-
-impl DecodeMessage for Model {
-    type Types = OwnedValues;
-
-    fn decode_fields<R: ReadValue<Types = OwnedValues>>(
-        mut fields: Fields<'_, R>,
-    ) -> Result<Self, ProtobufError> {
-        let mut model = Self::default();
-        while let Some(mut field) = fields.next()? {
-            match field.number() {
-                7 => model.0 = Graph::decode_field(&mut field)?,
-                _ => field.skip()?,
+    pub fn read(path: &Path) -> Result<Self, GraphError> {
+        let graph = Model::read_graph(path)?.graph.unwrap_or_default();
+        let mut found = Self { nodes_store_outside: nodes_store_outside(&graph), ..Self::default() };
+        for tensor in graph.initializers {
+            let external = tensor.external();
+            match external.map_err(|error| GraphError::Tensor { name: tensor.name.clone(), error })? {
+                Some(place) => found.outside.push(StoredTensor::new(tensor, place)),
+                None => found.numbers_inside = found.numbers_inside.saturating_add(numbers(&tensor)),
             }
         }
-        Ok(model)
-    }
-}
-
-impl DecodeMessage for Graph {
-    type Types = OwnedValues;
-
-    fn decode_fields<R: ReadValue<Types = OwnedValues>>(
-        mut fields: Fields<'_, R>,
-    ) -> Result<Self, ProtobufError> {
-        let mut graph = Self::default();
-        while let Some(mut field) = fields.next()? {
-            match field.number() {
-                1 => graph.nodes_store_outside |= Node::decode_field(&mut field)?.stores_outside,
-                5 => graph.outside.push(StoredTensor::decode_field(&mut field)?),
-                _ => field.skip()?,
-            }
-        }
-        let inside = graph.outside.extract_if(.., |tensor| !tensor.outside);
-        graph.numbers_inside = inside.map(|tensor| tensor.numbers()).fold(0, u64::saturating_add);
-        Ok(graph)
-    }
-}
-
-/// A node, or an attribute of one: both hold what may hold tensors.
-#[derive(Default)]
-struct Node {
-    stores_outside: bool,
-}
-
-#[derive(Default)]
-struct Attribute {
-    stores_outside: bool,
-}
-
-impl DecodeMessage for Node {
-    type Types = OwnedValues;
-
-    fn decode_fields<R: ReadValue<Types = OwnedValues>>(
-        mut fields: Fields<'_, R>,
-    ) -> Result<Self, ProtobufError> {
-        let mut node = Self::default();
-        while let Some(mut field) = fields.next()? {
-            match field.number() {
-                5 => node.stores_outside |= Attribute::decode_field(&mut field)?.stores_outside,
-                _ => field.skip()?,
-            }
-        }
-        Ok(node)
-    }
-}
-
-impl DecodeMessage for Attribute {
-    type Types = OwnedValues;
-
-    fn decode_fields<R: ReadValue<Types = OwnedValues>>(
-        mut fields: Fields<'_, R>,
-    ) -> Result<Self, ProtobufError> {
-        let mut attribute = Self::default();
-        while let Some(mut field) = fields.next()? {
-            attribute.stores_outside |= match field.number() {
-                5 | 10 => StoredTensor::decode_field(&mut field)?.outside,
-                6 | 11 => {
-                    let graph = Graph::decode_field(&mut field)?;
-                    graph.nodes_store_outside || !graph.outside.is_empty()
-                }
-                _ => {
-                    field.skip()?;
-                    false
-                }
-            };
-        }
-        Ok(attribute)
-    }
-}
-
-impl DecodeMessage for StoredTensor {
-    type Types = OwnedValues;
-
-    fn decode_fields<R: ReadValue<Types = OwnedValues>>(
-        mut fields: Fields<'_, R>,
-    ) -> Result<Self, ProtobufError> {
-        let mut tensor = Self::default();
-        while let Some(mut field) = fields.next()? {
-            match field.number() {
-                1 => {
-                    for size in field.read_repeated_int64()? {
-                        tensor.shape.push(size?);
-                    }
-                }
-                2 => tensor.element = field.get_enum()?,
-                8 => tensor.name = field.read_string()?,
-                13 => tensor.place(Entry::decode_field(&mut field)?),
-                14 => tensor.outside = field.get_enum()? == 1,
-                _ => field.skip()?,
-            }
-        }
-        Ok(tensor)
+        Ok(found)
     }
 }
 
 impl StoredTensor {
-    fn numbers(&self) -> u64 {
-        self.shape.iter().map(|size| u64::try_from(*size).unwrap_or(0)).fold(1, u64::saturating_mul)
-    }
-
-    fn place(&mut self, Entry { key, value }: Entry) {
-        match key.as_str() {
-            "location" => self.file = value,
-            "offset" => self.offset = value.parse().unwrap_or(0),
-            "length" => self.length = value.parse().ok(),
-            _ => {}
-        }
+    fn new(tensor: Tensor, External { file, offset, length }: External) -> Self {
+        let element = tensor.data_type.unwrap_or(0);
+        Self { name: tensor.name, shape: tensor.dims, element, file, offset, length }
     }
 }
 
-#[derive(Default)]
-struct Entry {
-    key: String,
-    value: String,
+fn numbers(tensor: &Tensor) -> u64 {
+    tensor.dims.iter().map(|size| u64::try_from(*size).unwrap_or(0)).fold(1, u64::saturating_mul)
 }
 
-impl DecodeMessage for Entry {
-    type Types = OwnedValues;
-
-    fn decode_fields<R: ReadValue<Types = OwnedValues>>(
-        mut fields: Fields<'_, R>,
-    ) -> Result<Self, ProtobufError> {
-        let mut entry = Self::default();
-        while let Some(mut field) = fields.next()? {
-            match field.number() {
-                1 => entry.key = field.read_string()?,
-                2 => entry.value = field.read_string()?,
-                _ => field.skip()?,
-            }
-        }
-        Ok(entry)
-    }
+fn nodes_store_outside(graph: &ml_onnx::Graph) -> bool {
+    graph.nodes.iter().flat_map(|node| &node.attributes).any(|attribute| {
+        let inner = |graph: &ml_onnx::Graph| {
+            graph.initializers.iter().any(Tensor::is_outside) || nodes_store_outside(graph)
+        };
+        attribute.tensors().any(Tensor::is_outside) || attribute.graphs().any(inner)
+    })
 }

@@ -5,11 +5,10 @@ use std::path::Path;
 
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use rten_onnx::protobuf::ProtobufError;
 
 use super::copy::{self, Copy};
 use super::environment::LoadedRuntime;
-use super::graph::Graph;
+use super::graph::{Graph, GraphError};
 use super::weights::{MapError, Mapping, Weights};
 use crate::{ModelOptions, OptimisedCopy, ThreadPlan};
 
@@ -40,7 +39,7 @@ enum NotShared {
     #[error("the copy cannot be read or written: {0}")]
     Io(#[from] io::Error),
     #[error("the graph cannot be read: {0}")]
-    Graph(#[from] ProtobufError),
+    Graph(#[from] GraphError),
     #[error("the weights cannot be mapped: {0}")]
     Map(#[from] MapError),
     #[error("it was tried before, and failed: see unusable.txt in the folder of the copies")]

@@ -1,0 +1,123 @@
+//! Variants of the small encoder in the repository, made, run by ONNX Runtime, and measured.
+#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test file for no tests")]
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use ml_bench::limit::Workload;
+use ml_bench::variants::{Gates, Recipe, VariantReport, VariantsOptions, variants};
+use ml_core::RuntimeChoice;
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/tiny-sentiment")
+}
+
+fn options(name: &str, variants: &[Recipe], compared: &[Recipe]) -> VariantsOptions {
+    let count = |count| NonZeroUsize::new(count).unwrap();
+    VariantsOptions {
+        workload: Workload {
+            model: data().join("model.onnx"),
+            runtime: RuntimeChoice::OnnxRuntime,
+            data: data().join("expected.ndjson"),
+            tokenizer: Some(data().join("tokenizer.json")),
+            field: "text".to_owned(),
+            items: count(100),
+        },
+        calibration: None,
+        calibration_items: count(100),
+        variants: variants.to_vec(),
+        compared: compared.to_vec(),
+        also: Vec::new(),
+        folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join(name),
+        rounds: count(2),
+        // Speeds of a model this small say nothing.
+        gates: Gates { speed_min: 0.0, ..Gates::default() },
+    }
+}
+
+#[test]
+fn every_variant_is_made_and_stays_near_the_original() {
+    let report = variants(&options("variants", Recipe::ALL, &[])).unwrap();
+    assert_eq!((report.items, report.calibration_items), (36, 13));
+    let found =
+        |recipe: Recipe| report.variants.iter().find(|variant| variant.name == recipe.name()).unwrap();
+    let check = |recipe: Recipe, cosine: f64, alone: f64| {
+        let VariantReport { quality, .. } = found(recipe);
+        assert!(quality.cosine_mean >= cosine && quality.alone_cosine_min >= alone, "{recipe}: {quality:?}");
+    };
+    check(Recipe::Fp16, 0.999_99, 0.999_99);
+    check(Recipe::Fp16Weights, 0.999_999, 0.999_999);
+    check(Recipe::Packed, 0.999_999, 0.999_999);
+    for recipe in
+        [Recipe::Int8Mixed, Recipe::Int8PerToken, Recipe::PackedInt8Mixed, Recipe::PackedInt8PerToken]
+    {
+        check(recipe, 0.998, 0.999_999);
+    }
+    for recipe in
+        [Recipe::Int8Dynamic, Recipe::Int8Static, Recipe::Int8StaticMinMax, Recipe::Int8StaticEntropy]
+    {
+        check(recipe, 0.98, 0.9);
+    }
+    // Random weights leave nothing to prune without loss; that the blocks fit together again is what is tested.
+    for recipe in [
+        Recipe::Ffn30,
+        Recipe::Ffn50Heads33,
+        Recipe::Pruned60,
+        Recipe::Ffn30Int8Mixed,
+        Recipe::Ffn50Heads33Int8Mixed,
+    ] {
+        check(recipe, 0.3, 0.999_999);
+        assert!(found(recipe).for_task);
+    }
+    let packed: Vec<&str> = report
+        .variants
+        .iter()
+        .filter(|variant| variant.packed)
+        .map(|variant| variant.name.as_str())
+        .collect();
+    assert_eq!(packed, ["packed", "packed-int8-mixed", "packed-int8-per-token"]);
+    // Scales of the whole batch make an answer depend on its mates, and fixed ones do not.
+    assert!(
+        found(Recipe::Int8Dynamic).quality.alone_cosine_min
+            < found(Recipe::Int8Mixed).quality.alone_cosine_min
+    );
+}
+
+#[test]
+fn the_manifest_says_what_was_refused_and_why() {
+    let mut options = options("variants-manifest", &[Recipe::Fp16Weights], &[Recipe::Int8Dynamic]);
+    options.gates.alone_cosine_min = 0.999_999;
+    let report = variants(&options).unwrap();
+    assert!(report.passed(), "what is only compared need not hold: {report}");
+    let text = std::fs::read_to_string(options.folder.join("variants.toml")).unwrap();
+    let manifest: toml::Table = text.parse().unwrap();
+    let entries = manifest["variants"].as_array().unwrap();
+    let names: Vec<&str> = entries.iter().map(|variant| variant["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        (manifest["version"].as_integer(), names),
+        (Some(1), vec!["original", "fp16-weights", "int8-dynamic"])
+    );
+    let refused = entries[2]["refused"].as_array().unwrap();
+    let reason = "the cosine of an item alone and in a batch is";
+    assert!(refused.iter().any(|refused| refused.as_str().unwrap().starts_with(reason)), "{refused:?}");
+    assert!(options.folder.join(entries[1]["file"].as_str().unwrap()).exists());
+    assert!(report.to_string().contains("int8-dynamic is refused: "), "{report}");
+    let page = report.html();
+    assert!(page.contains("<svg") && page.contains("int8-dynamic is refused"), "{page}");
+
+    options.variants = vec![Recipe::Int8Dynamic];
+    options.compared = Vec::new();
+    assert!(!variants(&options).unwrap().passed());
+}
+
+#[test]
+fn a_model_that_cannot_be_rewritten_is_refused_with_the_node() {
+    let mut options = options("variants-iris", &[Recipe::Packed], &[]);
+    let iris = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/models/iris");
+    let line = "{\"item\": {\"features\": [5.1, 3.5, 1.4, 0.2]}}\n";
+    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("variants-iris.ndjson");
+    std::fs::write(&data, line.repeat(8)).unwrap();
+    options.workload = Workload { model: iris.join("model.onnx"), data, tokenizer: None, ..options.workload };
+    let error = variants(&options).unwrap_err().to_string();
+    assert_eq!(error, "variant packed: packed: the graph: it has no input attention_mask");
+}

@@ -1,0 +1,35 @@
+//! Reads, checks, rewrites and writes ONNX files.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use ml_onnx::{Model, WriteOptions};
+//!
+//! let model = Model::read("model.onnx".as_ref())?;
+//! model.check()?;
+//! model.write("copy.onnx".as_ref(), WriteOptions::default())?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A file is mapped and decoded without copying weights, and nothing that this crate does not know is lost: unknown
+//! fields, operators and sets of operators are written back as they were.
+
+pub mod calibrate;
+mod check;
+mod edit;
+mod external;
+mod file;
+mod linear;
+pub mod passes;
+pub mod proto;
+pub mod prune;
+mod shapes;
+mod wire;
+
+pub use check::Invalid;
+pub use file::{FileError, FileErrorKind, WriteOptions};
+pub use linear::Linear;
+pub use passes::{Pass, PassError};
+pub use proto::{DataType, Graph, Model, Node, Tensor};
+pub use shapes::{Shapes, Size};
+pub use wire::{DEPTH_MAX, ELEMENTS_MAX, Packed, Unknown, WireError};
