@@ -72,8 +72,8 @@ fn input(info: &TensorInfo, size: usize) -> Option<Tensor<'static>> {
     Some(match info.element {
         ElementType::F32 => ArrayD::from_shape_simple_fn(shape, number).into(),
         ElementType::F64 => ArrayD::from_shape_simple_fn(shape, || f64::from(number())).into(),
-        ElementType::I64 => ArrayD::from_elem(shape, whole).into(),
-        ElementType::I32 => ArrayD::from_elem(shape, whole as i32).into(),
+        ElementType::I64 => ArrayD::from_elem(shape, i64::from(whole)).into(),
+        ElementType::I32 => ArrayD::from_elem(shape, whole).into(),
         ElementType::Bool => ArrayD::from_elem(shape, true).into(),
         _ => return None,
     })

@@ -1,4 +1,5 @@
 //! Files: what is read is written back, and what is broken is refused.
+#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test file for no tests")]
 
 use std::path::{Path, PathBuf};
 

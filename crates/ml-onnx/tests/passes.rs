@@ -318,7 +318,7 @@ fn mix_up(graph: &mut Graph, at: prop::sample::Index, change: u8, other: prop::s
             node.attributes = vec![
                 Attribute::new("axis", Value::Int(i64::MIN)),
                 Attribute::new("axes", Value::Ints(vec![9, -9])),
-            ]
+            ];
         }
         5 => drop(node.outputs.pop()),
         6 => graph.initializers[constant].dims = vec![2, 3],

@@ -53,25 +53,33 @@ pub(super) fn measure(
     let items: Vec<&Item> = chosen.iter().map(|index| &items[*index]).collect();
     let works = models.iter().map(|measured| Work::new(measured, &items)).collect::<Result<Vec<_>, _>>()?;
     works.iter().try_for_each(Work::warm_up)?;
-    // By model, way and round.
-    let mut seconds = vec![[const { Vec::new() }; 3]; works.len()];
+    // By way, model and round.
+    let mut seconds: [Vec<Vec<f64>>; 3] = std::array::from_fn(|_| vec![Vec::new(); works.len()]);
     for round in 0..rounds.get() {
         progress.bar(round as f64 / rounds.get() as f64, &format!("timing: round {} of {rounds}", round + 1));
-        for way in 0..3 {
-            for (model, elapsed) in turns(&works, way, round as u64)?.into_iter().enumerate() {
-                seconds[model][way].push(elapsed);
+        for (way, seconds) in seconds.iter_mut().enumerate() {
+            for (seconds, elapsed) in seconds.iter_mut().zip(turns(&works, way, round as u64)?) {
+                seconds.push(elapsed);
             }
         }
     }
-    let speeds = |own: &[Vec<f64>; 3]| {
-        let ratio = |way: usize| {
-            let ratios: Vec<f64> =
-                seconds[0][way].iter().zip(&own[way]).map(|(original, own)| original / own).collect();
-            geometric_interval(&ratios).ok_or_else(|| Error::Variants("a run took no time".to_owned()))
+    let [single, sorted, arrival] = &seconds;
+    let speeds = |model: usize| {
+        let speeds = Speeds {
+            single: ratio(single, model)?,
+            sorted: ratio(sorted, model)?,
+            arrival: ratio(arrival, model)?,
         };
-        Ok(Speeds { single: ratio(0)?, sorted: ratio(1)?, arrival: ratio(2)? })
+        Ok(speeds)
     };
-    seconds.iter().map(speeds).collect()
+    (0..works.len()).map(speeds).collect()
+}
+
+/// Returns how many times faster than the first model another one is, from the seconds of each in each round.
+fn ratio(seconds: &[Vec<f64>], model: usize) -> Result<Estimate, Error> {
+    let pairs = seconds[0].iter().zip(&seconds[model]);
+    let ratios: Vec<f64> = pairs.map(|(original, own)| original / own).collect();
+    geometric_interval(&ratios).ok_or_else(|| Error::Variants("a run took no time".to_owned()))
 }
 
 /// Runs all batches of one way, some of each model at a time, and returns the seconds of each model.
