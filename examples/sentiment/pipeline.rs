@@ -68,19 +68,19 @@ pub enum SentimentError {
 }
 
 impl Sentiment {
-    /// Loads `tokenizer.json` and `model.packed.onnx` from a folder, or `model.onnx` where that is all there is.
+    /// Loads `tokenizer.json` and `model.onnx` from a folder, or the variant of the model that the options choose.
     pub fn load(folder: &Path, options: &ModelOptions) -> Result<Self, SentimentError> {
-        let file = folder.join("model.packed.onnx");
-        let packed = file.exists();
-        let model = Model::load(if packed { file } else { folder.join("model.onnx") }, options)?;
+        let options = ModelOptions { packed_batches: true, ..options.clone() };
+        let model = Model::load(folder.join("model.onnx"), &options)?;
+        let packed = model.takes_packed_batches();
         let inputs: &[&str] = if packed { &tokens::PACKED } else { &tokens::PADDED };
         model.expect(inputs, &["sentence_embedding", "probabilities"])?;
         Ok(Self { tokenizer: tokenizer(&folder.join("tokenizer.json"))?, model, packed })
     }
 
-    /// Returns what runs the model.
-    pub fn runtime(&self) -> &str {
-        self.model.runtime()
+    /// Returns the model.
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 }
 
