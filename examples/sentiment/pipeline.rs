@@ -155,6 +155,10 @@ impl Pipeline for Sentiment {
         self.packed
     }
 
+    fn models(&self) -> Vec<&Model> {
+        vec![&self.model]
+    }
+
     fn example(&self) -> Option<Review> {
         Some(Review { text: "I loved every minute of it.".to_owned(), embedding: false })
     }
