@@ -7,7 +7,9 @@ mod onnx;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use ml_core::{Element, Model, ModelOptions, RuntimeChoice, Tensor, ThreadPlan, ThreadWishes};
+use ml_core::{
+    Device, Element, LoadErrorKind, Model, ModelOptions, RuntimeChoice, Tensor, ThreadPlan, ThreadWishes,
+};
 use ndarray::{Array1, array, s};
 
 fn options(runtime: RuntimeChoice) -> ModelOptions {
@@ -258,4 +260,56 @@ fn a_library_of_another_version_is_refused_with_what_it_takes() {
             assert!(error.contains(part), "{version}: {error} should say {part}");
         }
     }
+}
+
+fn iris() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/models/iris/model.onnx")
+}
+
+/// On a device that is named the model runs, or the error says what there is instead.
+#[test]
+fn a_device_that_cannot_be_had_is_an_error_that_says_what_there_is() {
+    let load =
+        |runtime, device| Model::load(iris(), &ModelOptions { runtime, device, ..ModelOptions::default() });
+    for runtime in [RuntimeChoice::Rten, RuntimeChoice::OnnxRuntime] {
+        for device in [Device::Auto, Device::Cpu] {
+            assert_ne!(load(runtime, device).unwrap().device(), Device::Auto);
+        }
+        assert_eq!(load(runtime, Device::Cpu).unwrap().device(), Device::Cpu);
+        for device in [Device::Cuda(0), Device::TensorRt, Device::OpenVino, Device::CoreMl, Device::DirectMl]
+        {
+            match load(runtime, device) {
+                Ok(model) => assert_eq!(model.device(), device),
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(matches!(error.kind, LoadErrorKind::NoDevice(_)), "{text}");
+                    assert!(text.contains(&format!("the device {device} cannot be had: ")), "{text}");
+                }
+            }
+        }
+    }
+    let error = load(RuntimeChoice::Rten, Device::Cuda(0)).err().unwrap().to_string();
+    assert!(error.contains("rten 0.27 offers cpu"), "{error}");
+}
+
+/// Needs a GPU and an ONNX Runtime built for it; says so where it has none.
+#[test]
+fn cuda_answers_as_the_cpu_does() {
+    let runtime = RuntimeChoice::OnnxRuntime;
+    let load = |device| Model::load(iris(), &ModelOptions { runtime, device, ..ModelOptions::default() });
+    let on_gpu = match load(Device::Cuda(0)) {
+        Ok(model) => model,
+        Err(error) => {
+            eprintln!("SKIPPED, nothing was tested on a GPU: {error}");
+            return;
+        }
+    };
+    assert_eq!(load(Device::Auto).unwrap().device(), Device::Cuda(0));
+    let flowers = array![[5.1_f32, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]];
+    let probabilities = |model: &Model| {
+        let outputs = model.run(vec![("features", flowers.view().into())]).unwrap();
+        outputs.get::<f32>("probabilities").unwrap().to_owned()
+    };
+    let (gpu, cpu) = (probabilities(&on_gpu), probabilities(&load(Device::Cpu).unwrap()));
+    assert!(gpu.iter().zip(&cpu).all(|(one, other)| (one - other).abs() < 1e-4), "{gpu} is not {cpu}");
 }
