@@ -164,6 +164,7 @@ impl Server {
             wide: config.wide_threads,
         });
         tracing::info!(%threads, "thread plan");
+        memory::keep_a_heap_for_each_cpu(threads.cpus);
         let preprocess = ml_core::preprocess_pool(threads.preprocess);
         let options = model_options(&config, threads);
         let factory = Factory { config, threads, metrics: Metrics::default(), preprocess, options };
