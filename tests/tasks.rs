@@ -150,7 +150,9 @@ fn embeddings_are_pooled_as_the_folder_says() {
         ("mean_sqrt_length", "pooling_mode_mean_sqrt_len_tokens"),
         ("last_token", "pooling_mode_lasttoken"),
     ];
-    ways.iter().for_each(|(way, key)| drop(models.embedding(way, key)));
+    for (way, key) in ways {
+        models.embedding(way, key);
+    }
     let server = models.serve(&ways.map(|(way, _)| way));
     let expected = expected();
     let cases = expected["text"]["embeddings"].as_array().unwrap();
@@ -329,7 +331,9 @@ fn images_are_prepared_as_the_folder_says() {
     let models = Models::new("images");
     let expected = expected();
     let ways = expected["image"].as_object().unwrap();
-    ways.iter().for_each(|(name, way)| drop(models.image(name, &way["settings"])));
+    for (name, way) in ways {
+        models.image(name, &way["settings"]);
+    }
     let names: Vec<&str> = ways.keys().map(String::as_str).collect();
     let server = models.serve(&names);
     let colours = expected["labels"]["image"].as_array().unwrap();
@@ -348,6 +352,20 @@ fn images_are_prepared_as_the_folder_says() {
     let jpeg = format!("data:image/jpeg;base64,{}", base64(&data("tasks/picture.jpg")));
     let output = predict(&server, names[0], json!({"image": jpeg, "top_k": 2}));
     assert_eq!(output["scores"].as_array().map(Vec::len), Some(2), "{output}");
+    // A body may also be the image itself.
+    let picture = data("tasks/picture.png");
+    let whole = |model: &str, body: &[u8]| {
+        server.ask(&request(
+            "POST",
+            &format!("/models/{model}/predict"),
+            &[("Content-Type", "image/png")],
+            body,
+        ))
+    };
+    let in_json = predict(&server, names[0], json!({"image": base64(&picture)}));
+    assert_eq!(whole(names[0], &picture).json(), in_json);
+    assert_eq!(whole(names[0], b"no image").json()["rule"], "format");
+    assert_eq!(whole(names[0], &vec![0; 300 << 10]).head.status, 413);
     let error = refused(&server, names[0], json!({"image": base64(b"GIF89a, and so on")}));
     assert_eq!((&error["field"], &error["rule"]), (&json!("image"), &json!("format")), "{error}");
     let error = refused(&server, names[0], json!({"image": "no base64"}));
