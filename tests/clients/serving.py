@@ -28,10 +28,10 @@ def reference(path, feeds):
 class Server:
     """A running server; it is told to stop when the tests of its class are done, and must then end well."""
 
-    def __init__(self, *flags, folder=None):
-        """Serves a repository, or models of every kind."""
+    def __init__(self, *flags, folder=None, paths=None):
+        """Serves a repository, certain models, or models of every kind."""
         self.folder = tempfile.TemporaryDirectory()
-        self.paths = {"repository": folder} if folder else models.write_all(Path(self.folder.name))
+        self.paths = paths or ({"repository": folder} if folder else models.write_all(Path(self.folder.name)))
         arguments = [os.environ["ML_SERVE"], "--port", "0", "--log-level", "error", *flags]
         arguments += map(str, self.paths.values())
         self.process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)

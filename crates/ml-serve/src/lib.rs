@@ -17,6 +17,7 @@ mod served;
 mod server;
 mod shutdown;
 mod state;
+mod tasks;
 mod tensors;
 mod wishes;
 

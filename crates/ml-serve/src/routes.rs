@@ -4,8 +4,10 @@ mod batch;
 mod models;
 mod ndjson;
 mod oip;
+mod openai;
 mod operations;
 mod predict;
+mod tei;
 
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
@@ -29,7 +31,7 @@ pub(crate) const ROUTES: [(&str, &str, &str); 9] = [
 
 /// Every path of every protocol.
 fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    ROUTES.into_iter().chain(oip::ROUTES)
+    ROUTES.into_iter().chain(oip::ROUTES).chain(openai::ROUTES).chain(tei::ROUTES)
 }
 
 /// Returns the pattern that a path belongs to, for logs and metrics; `unmatched` where there is none.
@@ -54,9 +56,16 @@ pub(crate) fn pattern(path: &str) -> &'static str {
 
 /// Refuses a request in the form of the protocol that its path belongs to.
 pub(crate) fn refuse(path: &str, refusal: ApiError) -> HttpResponse {
-    match path.strip_prefix("/v2") {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => Refusal(refusal).error_response(),
-        _ => refusal.error_response(),
+    let is_below =
+        |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if is_below("/v2") {
+        Refusal(refusal).error_response()
+    } else if is_below("/v1") {
+        openai::Refusal::from(refusal).error_response()
+    } else if tei::is_ours(path) {
+        tei::Refusal::from(refusal).error_response()
+    } else {
+        refusal.error_response()
     }
 }
 
@@ -76,6 +85,8 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(resource("/metrics", "GET, HEAD").route(read().to(operations::metrics)))
         .service(resource("/version", "GET, HEAD").route(read().to(operations::version)))
         .configure(oip::configure)
+        .configure(openai::configure)
+        .configure(tei::configure)
         .default_service(web::to(not_found));
 }
 
@@ -92,12 +103,12 @@ fn read() -> Route {
 fn resource(path: &str, allowed: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
         let (method, path) = (request.method().to_string(), request.path().to_owned());
-        Err::<HttpResponse, _>(ApiError::MethodNotAllowed { method, path, allowed })
+        refuse(request.path(), ApiError::MethodNotAllowed { method, path, allowed })
     }))
 }
 
-async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    Err(ApiError::NotFound { path: request.path().to_owned() })
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    refuse(request.path(), ApiError::NotFound { path: request.path().to_owned() })
 }
 
 #[cfg(test)]
@@ -123,6 +134,8 @@ mod tests {
             ("/v2/models/iris/infer", "/v2/models/{model}/infer"),
             ("/v2/models/iris/versions/1/infer", "/v2/models/{model}/versions/{version}/infer"),
             ("/v2/models/iris/infer/", "unmatched"),
+            ("/v1/embeddings", "/v1/embeddings"),
+            ("/tei/minilm/embed", "/tei/{model}/embed"),
         ] {
             assert_eq!(pattern(path), expected, "{path}");
         }

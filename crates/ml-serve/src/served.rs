@@ -1,5 +1,6 @@
 //! A model as the routes see it: raw JSON items in, raw JSON results out, whatever the pipeline's types are.
 
+use std::any::Any;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -57,6 +58,9 @@ pub(crate) trait Served: Send + Sync {
     /// Takes no new work; what was accepted is still answered.
     fn close(&self);
 
+    /// Returns itself, for protocols that ask for a model of a certain type.
+    fn any(&self) -> &dyn Any;
+
     /// Returns the model as one of raw tensors, where it is one.
     fn tensors(&self) -> Option<&TensorModel> {
         None
@@ -76,6 +80,10 @@ pub(crate) struct TypedModel<P: Pipeline> {
 impl<P: Pipeline> TypedModel<P> {
     pub fn new(engine: Engine<P>) -> Self {
         Self { engine }
+    }
+
+    pub fn engine(&self) -> &Engine<P> {
+        &self.engine
     }
 }
 
@@ -189,6 +197,10 @@ where
 
     fn close(&self) {
         self.engine.close();
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
@@ -84,6 +84,8 @@ pub(crate) struct State {
     pub repository: Option<Repository>,
     pub limits: Limits,
     pub metrics: HttpMetrics,
+    /// When the server was started, in seconds since 1970.
+    pub started_s: u64,
     draining: AtomicBool,
     told: Notify,
 }
@@ -96,7 +98,8 @@ impl State {
         metrics: HttpMetrics,
     ) -> Self {
         let (draining, told) = (AtomicBool::new(false), Notify::new());
-        Self { models, repository, limits, metrics, draining, told }
+        let started_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self { models, repository, limits, metrics, started_s, draining, told }
     }
 
     /// From now on the server is not ready, and asks its callers to go elsewhere.

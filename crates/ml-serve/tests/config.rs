@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ml_serve::config::{
-    Config, ConfigError, Invocation, Kind, LogFormat, ModelControl, ModelEntry, OptimisedCopy, RuntimeChoice,
-    SETTINGS, Setting, from_sources,
+    Config, ConfigError, Invocation, Kind, LogFormat, ModelControl, ModelEntry, ModelTask, OptimisedCopy,
+    RuntimeChoice, SETTINGS, Setting, from_sources,
 };
 
 #[path = "config/documents.rs"]
@@ -124,8 +124,11 @@ fn every_key_reaches_its_own_field() {
         [[models]]
         path = "b.onnx"
     "#;
-    let model =
-        |path: &str, name: Option<&str>| ModelEntry { path: path.into(), name: name.map(str::to_owned) };
+    let model = |path: &str, name: Option<&str>| ModelEntry {
+        path: path.into(),
+        name: name.map(str::to_owned),
+        task: ModelTask::default(),
+    };
     let expected = Config {
         host: "0.0.0.0".into(),
         port: 1,
@@ -229,7 +232,10 @@ fn only_a_path_may_be_other_than_unicode() {
         other => panic!("{other:?}"),
     };
     assert_eq!(config.onnxruntime_path, Some(text(b"").into()));
-    assert_eq!(config.models, [ModelEntry { path: text(b"model").into(), name: None }]);
+    assert_eq!(
+        config.models,
+        [ModelEntry { path: text(b"model").into(), name: None, task: ModelTask::default() }]
+    );
     let error = read(["--log-level".into(), text(b"info,a=")]).unwrap_err().to_string();
     assert!(error.starts_with("flag --log-level: log_level is \"info,a=\u{fffd}\"; it takes "), "{error}");
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::SETTINGS;
+use super::{ModelTask, SETTINGS};
 
 /// Everything an operator may decide about the server; `Default` is the table's defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +116,8 @@ pub struct ModelEntry {
     pub path: PathBuf,
     /// Name in URLs; `None` is taken from the path.
     pub name: Option<String>,
+    /// What is made of it.
+    pub task: ModelTask,
 }
 
 impl Default for Config {

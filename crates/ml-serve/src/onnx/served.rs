@@ -1,5 +1,6 @@
 //! A model of raw tensors behind an engine: what every protocol of tensors calls.
 
+use std::any::Any;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -8,7 +9,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::json::{self, NamedTensors};
-use super::{OnnxPipeline, Span};
+use super::{Columns, OnnxPipeline, Span};
 use crate::ApiError;
 use crate::served::{
     Extracted, Item, ItemResult, Later, ModelInfo, Reply, Served, check_by_example, extract,
@@ -37,12 +38,14 @@ pub(crate) struct TensorModel {
     engine: Engine<OnnxPipeline>,
     /// Whether answers are remembered, so that even a large item is worth hashing.
     remembers: bool,
+    /// What items name, where they do not name the model's tensors.
+    columns: Option<Columns>,
     calls: Mutex<CallStatistics>,
 }
 
 impl TensorModel {
-    pub fn new(engine: Engine<OnnxPipeline>, remembers: bool) -> Self {
-        Self { engine, remembers, calls: Mutex::default() }
+    pub fn new(engine: Engine<OnnxPipeline>, remembers: bool, columns: Option<Columns>) -> Self {
+        Self { engine, remembers, columns, calls: Mutex::default() }
     }
 
     pub fn pipeline(&self) -> &OnnxPipeline {
@@ -61,13 +64,20 @@ impl TensorModel {
         details.insert("inputs".to_owned(), json!(list(&signature.inputs)));
         details.insert("outputs".to_owned(), json!(list(&signature.outputs)));
         details.insert("batched".to_owned(), json!(pipeline.batched()));
+        if let Some(columns) = &self.columns {
+            details.insert("task".to_owned(), json!("tabular"));
+            details.insert("columns".to_owned(), columns.described());
+        }
         if !signature.metadata.is_empty() {
             details.insert("metadata".to_owned(), json!(signature.metadata));
         }
         ModelInfo {
             description: Some(format!("the ONNX model {}", pipeline.model().path().display())),
             runtime: Some(pipeline.model().runtime().to_owned()),
-            example: Some(json::example(pipeline.wanted())),
+            example: Some(match &self.columns {
+                Some(columns) => columns.example(),
+                None => json::example(pipeline.wanted()),
+            }),
             details,
         }
     }
@@ -135,7 +145,10 @@ impl TensorModel {
 
     fn read(&self, item: &str) -> Result<Tensors, ApiError> {
         let item: &RawValue = extract(item)?;
-        let read = json::read_item(item, self.pipeline().wanted());
+        let read = match &self.columns {
+            Some(columns) => columns.read(item, &self.pipeline().signature().inputs),
+            None => json::read_item(item, self.pipeline().wanted()),
+        };
         read.map_err(|rejection| ApiError::Engine(ml_core::Error::Rejected(rejection)))
     }
 
@@ -169,6 +182,10 @@ impl Served for TensorModel {
 
     fn close(&self) {
         self.engine.close();
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
     }
 
     fn tensors(&self) -> Option<&TensorModel> {
