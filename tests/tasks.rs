@@ -150,7 +150,9 @@ fn embeddings_are_pooled_as_the_folder_says() {
         ("mean_sqrt_length", "pooling_mode_mean_sqrt_len_tokens"),
         ("last_token", "pooling_mode_lasttoken"),
     ];
-    ways.iter().for_each(|(way, key)| drop(models.embedding(way, key)));
+    for (way, key) in &ways {
+        models.embedding(way, key);
+    }
     let server = models.serve(&ways.map(|(way, _)| way));
     let expected = expected();
     let cases = expected["text"]["embeddings"].as_array().unwrap();
@@ -329,7 +331,9 @@ fn images_are_prepared_as_the_folder_says() {
     let models = Models::new("images");
     let expected = expected();
     let ways = expected["image"].as_object().unwrap();
-    ways.iter().for_each(|(name, way)| drop(models.image(name, &way["settings"])));
+    for (name, way) in ways {
+        models.image(name, &way["settings"]);
+    }
     let names: Vec<&str> = ways.keys().map(String::as_str).collect();
     let server = models.serve(&names);
     let colours = expected["labels"]["image"].as_array().unwrap();
