@@ -77,9 +77,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(resource("/", "GET, HEAD").route(read().to(operations::index)))
         .service(resource("/models", "GET, HEAD").route(read().to(models::list)))
         .service(resource("/models/{model}", "GET, HEAD").route(read().to(models::describe)))
-        .service(
-            resource("/models/{model}/predict_batch", "POST").route(post().to(batch::predict_batch)),
-        )
+        .service(resource("/models/{model}/predict_batch", "POST").route(post().to(batch::predict_batch)))
         .service(resource("/health/live", "GET, HEAD").route(read().to(operations::live)))
         .service(resource("/health/ready", "GET, HEAD").route(read().to(operations::ready)))
         .service(resource("/metrics", "GET, HEAD").route(read().to(operations::metrics)))
