@@ -150,7 +150,7 @@ fn embeddings_are_pooled_as_the_folder_says() {
         ("mean_sqrt_length", "pooling_mode_mean_sqrt_len_tokens"),
         ("last_token", "pooling_mode_lasttoken"),
     ];
-    for (way, key) in ways {
+    for (way, key) in &ways {
         models.embedding(way, key);
     }
     let server = models.serve(&ways.map(|(way, _)| way));

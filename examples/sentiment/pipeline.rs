@@ -54,11 +54,10 @@ pub struct Sentiment {
 }
 
 impl Sentiment {
-    /// Loads `tokenizer.json` and `model.packed.onnx` from a folder, or `model.onnx` where that is all there is.
+    /// Loads `tokenizer.json` and `model.onnx` from a folder, or the variant of the model that the options choose.
     pub fn load(folder: &Path, options: &ModelOptions) -> Result<Self, TaskError> {
-        let packed = folder.join("model.packed.onnx");
-        let file = if packed.exists() { packed } else { folder.join("model.onnx") };
-        let encoder = Encoder::new(Model::load(file, options)?, 0)?;
+        let options = ModelOptions { packed_batches: true, ..options.clone() };
+        let encoder = Encoder::new(Model::load(folder.join("model.onnx"), &options)?, 0)?;
         let inputs: Vec<&str> =
             encoder.model().signature().inputs.iter().map(|info| info.name.as_str()).collect();
         encoder.model().expect(&inputs, &["sentence_embedding", "probabilities"])?;
@@ -66,9 +65,9 @@ impl Sentiment {
         Ok(Self { tokenizer, encoder })
     }
 
-    /// Returns what runs the model.
-    pub fn runtime(&self) -> &str {
-        self.encoder.model().runtime()
+    /// Returns the model.
+    pub fn model(&self) -> &Model {
+        self.encoder.model()
     }
 }
 

@@ -9,6 +9,7 @@ mod operations;
 mod predict;
 mod tei;
 
+use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, Route, guard};
 
@@ -72,13 +73,11 @@ pub(crate) fn refuse(path: &str, refusal: ApiError) -> HttpResponse {
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
         // They are tried in this order, so the one that is asked most comes first.
-        .service(resource("/models/{model}/predict", "POST").route(web::post().to(predict::predict)))
+        .service(resource("/models/{model}/predict", "POST").route(post().to(predict::predict)))
         .service(resource("/", "GET, HEAD").route(read().to(operations::index)))
         .service(resource("/models", "GET, HEAD").route(read().to(models::list)))
         .service(resource("/models/{model}", "GET, HEAD").route(read().to(models::describe)))
-        .service(
-            resource("/models/{model}/predict_batch", "POST").route(web::post().to(batch::predict_batch)),
-        )
+        .service(resource("/models/{model}/predict_batch", "POST").route(post().to(batch::predict_batch)))
         .service(resource("/health/live", "GET, HEAD").route(read().to(operations::live)))
         .service(resource("/health/ready", "GET, HEAD").route(read().to(operations::ready)))
         .service(resource("/metrics", "GET, HEAD").route(read().to(operations::metrics)))
@@ -87,6 +86,11 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .configure(openai::configure)
         .configure(tei::configure)
         .default_service(web::to(not_found));
+}
+
+/// POST. Actix's own guard notes in every request which methods a path takes; a path here says so itself.
+fn post() -> Route {
+    web::route().guard(guard::fn_guard(|request| request.head().method == Method::POST))
 }
 
 /// GET, and HEAD, which is GET without the body: some load balancers probe with it.

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ml_core::{CacheOptions, CallOptions, Engine, EngineBuilder, Pipeline, Timings, WhenFull};
+use ml_core::{CacheOptions, CallOptions, Engine, EngineBuilder, Model, Pipeline, Timings, WhenFull};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -45,6 +45,15 @@ pub struct ModelInfo {
     /// Whatever else its author wants known.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+impl ModelInfo {
+    /// Returns what a model says about itself: what runs it, which form of it serves, and why.
+    pub fn of(model: &Model) -> Self {
+        let mut details = serde_json::Map::new();
+        details.insert("variant".to_owned(), serde_json::json!(model.variant()));
+        Self { runtime: Some(model.runtime().to_owned()), details, ..Self::default() }
+    }
 }
 
 /// An engine whose types are forgotten.

@@ -15,7 +15,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use ml_core::{
     EngineBuilder, LoadError, Metrics, ModelOptions, OptimisedCopy, Pipeline, RuntimeChoice, ThreadPlan,
-    ThreadWishes, WhenFull,
+    ThreadWishes, VariantChoice, WhenFull,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -297,6 +297,12 @@ fn model_options(config: &Config, threads: ThreadPlan) -> ModelOptions {
             config::OptimisedCopy::BesideModel => OptimisedCopy::BesideModel,
             config::OptimisedCopy::Never => OptimisedCopy::Never,
         },
+        variant: match config.variant.as_str() {
+            "auto" => VariantChoice::Auto,
+            name => VariantChoice::Named(name.to_owned()),
+        },
+        // Raw tensors are put together as they come; a pipeline that packs says so itself.
+        packed_batches: false,
     }
 }
 

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ml_core::{Model, Pipeline};
+use ml_core::{Model, ModelOptions, Pipeline};
 use ml_tasks::{
     Embedding, Folder, ImageClassification, Reranking, Task, TaskError, TaskOptions, TextClassification,
     TextEmbedding, TokenClassification,
@@ -22,9 +22,6 @@ use crate::served::{self, ModelInfo, Served, TypedModel, written_bytes};
 use crate::state;
 
 pub(crate) use self::ready::{InputError, Inputs, Ready, check_bytes, check_count};
-
-/// The file of a model that takes its batches packed, beside one that does not.
-const PACKED: &str = "model.packed.onnx";
 
 /// Returns whether a path is for one model, though it may look like a repository: it has a task, or settings of one.
 pub(crate) fn is_one_model(entry: &ModelEntry) -> bool {
@@ -57,11 +54,10 @@ pub(crate) fn serve(
         };
         return Ok(factory.serve(name, 1, model, settled, columns));
     };
-    // Images come one as large as the other: packing is for texts.
-    let packed = file.with_file_name(PACKED);
+    // Images come one as large as the other: packing is for texts. Who names a file wants what is in it.
     let is_text = !matches!(task, Task::ImageClassification | Task::TokenClassification);
-    let file = if entry.path.is_dir() && is_text && packed.is_file() { packed } else { file };
-    let model = Model::load(file, &factory.options)?;
+    let options = ModelOptions { packed_batches: entry.path.is_dir() && is_text, ..factory.options.clone() };
+    let model = Model::load(file, &options)?;
     tracing::info!(model = name, task = task.name(), "serving a ready-made task");
     Ok(ready_made(factory, name, task, model, &folder, &entry.task.options)?)
 }
@@ -86,16 +82,14 @@ fn ready_made(
     folder: &Folder,
     options: &TaskOptions,
 ) -> Result<state::Model, TaskError> {
-    let (path, runtime) = (model.path().display().to_string(), model.runtime().to_owned());
-    let about = |what: &str, example: Value, details: Vec<(&str, Value)>| ModelInfo {
-        description: Some(format!("{what}: the ONNX model {path}")),
-        runtime: Some(runtime.clone()),
-        example: Some(example),
-        details: [("task", json!(task.name()))]
-            .into_iter()
-            .chain(details)
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
+    let (path, of_model) = (model.path().display().to_string(), ModelInfo::of(&model));
+    let about = |what: &str, example: Value, details: Vec<(&str, Value)>| {
+        let mut info = of_model.clone();
+        info.description = Some(format!("{what}: the ONNX model {path}"));
+        info.example = Some(example);
+        let details = [("task", json!(task.name()))].into_iter().chain(details);
+        info.details.extend(details.map(|(key, value)| (key.to_owned(), value)));
+        info
     };
     let text = "The soup was warm and the bread was fresh.";
     let (served, info): (Arc<dyn Served>, _) = match task {

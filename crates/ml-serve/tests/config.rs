@@ -53,6 +53,9 @@ fn samples(setting: &Setting) -> [String; 3] {
         }
         Kind::Choice(choices) => [1, 0, choices.len() - 1].map(|n| choices[n].word.to_owned()),
         Kind::Text { .. } if setting.key == "log_level" => ["warn", "debug", "trace"].map(str::to_owned),
+        Kind::Text { .. } if setting.key == "variant" => {
+            ["int8-mixed", "original", "fp16"].map(str::to_owned)
+        }
         Kind::Text { .. } => ["::1", "localhost", "example.org"].map(str::to_owned),
         Kind::Port { .. } => ["0", "8001", "off"].map(str::to_owned),
         Kind::Path { .. } => ["a.so", "/b.so", "c/d.so"].map(str::to_owned),
@@ -101,6 +104,7 @@ fn every_key_reaches_its_own_field() {
         runtime = "onnxruntime"
         onnxruntime_path = "lib/libonnxruntime.so"
         optimised_copy = "never"
+        variant = "int8-mixed"
         model_control = "explicit"
         repository_poll_ms = 20
         batch_items_max = 6
@@ -141,6 +145,7 @@ fn every_key_reaches_its_own_field() {
         runtime: RuntimeChoice::OnnxRuntime,
         onnxruntime_path: Some("lib/libonnxruntime.so".into()),
         optimised_copy: OptimisedCopy::Never,
+        variant: "int8-mixed".into(),
         model_control: ModelControl::Explicit,
         repository_poll: Duration::from_millis(20),
         batch_items_max: 6,

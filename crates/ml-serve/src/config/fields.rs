@@ -31,6 +31,8 @@ pub struct Config {
     pub onnxruntime_path: Option<PathBuf>,
     /// Whether the optimised form of each model is kept on disk.
     pub optimised_copy: OptimisedCopy,
+    /// Which form of each model serves: `auto`, `original`, or a variant's name.
+    pub variant: String,
     /// Who decides which models of a repository are served.
     pub model_control: ModelControl,
     /// Time between two looks at the repositories.
@@ -145,6 +147,7 @@ impl Config {
             runtime: RuntimeChoice::Auto,
             onnxruntime_path: None,
             optimised_copy: OptimisedCopy::Never,
+            variant: String::new(),
             model_control: ModelControl::None,
             repository_poll: Duration::ZERO,
             batch_items_max: 0,

@@ -13,7 +13,7 @@ const PATH: Field = Field { key: "models.path", takes: form::PATH, check: |path|
 const NAME: Field = Field {
     key: "models.name",
     takes: "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit",
-    check: is_name,
+    check: form::is_name,
 };
 
 /// One key of the tables: a text of a checked form.
@@ -66,13 +66,6 @@ impl Field {
             }),
         }
     }
-}
-
-/// Tells whether the text can stand in a URL as it is; `.` and `..` cannot.
-fn is_name(text: &str) -> bool {
-    text.len() <= 64
-        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 fn not_tables(place: &Place<'_>, value: &Spanned<DeValue<'_>>) -> ConfigError {

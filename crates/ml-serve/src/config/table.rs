@@ -88,6 +88,17 @@ pub const SETTINGS: &[Setting] = &[
         ]),
     },
     Setting {
+        key: "variant",
+        help: "which form of each model serves",
+        kind: Kind::Text {
+            word: "NAME",
+            form: "auto, original, or a variant's name",
+            default: "auto",
+            check: form::is_name,
+            set: |config, name| config.variant = name,
+        },
+    },
+    Setting {
         key: "model_control",
         help: "who loads models of a repository",
         kind: Kind::Choice(&[

@@ -60,7 +60,7 @@ impl TensorModel {
     pub fn info(&self) -> ModelInfo {
         let (pipeline, signature) = (self.pipeline(), self.pipeline().signature());
         let list = |infos: &[TensorInfo]| infos.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let mut details = serde_json::Map::new();
+        let ModelInfo { runtime, mut details, .. } = ModelInfo::of(pipeline.model());
         details.insert("inputs".to_owned(), json!(list(&signature.inputs)));
         details.insert("outputs".to_owned(), json!(list(&signature.outputs)));
         details.insert("batched".to_owned(), json!(pipeline.batched()));
@@ -73,7 +73,7 @@ impl TensorModel {
         }
         ModelInfo {
             description: Some(format!("the ONNX model {}", pipeline.model().path().display())),
-            runtime: Some(pipeline.model().runtime().to_owned()),
+            runtime,
             example: Some(match &self.columns {
                 Some(columns) => columns.example(),
                 None => json::example(pipeline.wanted()),
