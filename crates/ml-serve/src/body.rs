@@ -9,13 +9,29 @@ use actix_web::rt::time::timeout;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 
-use crate::ApiError;
+use crate::{ApiError, arrow};
 
 /// What a predicting route was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Media {
     Json,
     NdJson,
+    Arrow,
+}
+
+impl Media {
+    /// Refuses what is no single JSON text.
+    ///
+    /// # Errors
+    /// When it is one of the others.
+    pub fn must_be_json(self, wanted: &'static str) -> Result<(), ApiError> {
+        let found = match self {
+            Self::Json => return Ok(()),
+            Self::NdJson => "application/x-ndjson",
+            Self::Arrow => arrow::MEDIA,
+        };
+        Err(ApiError::UnsupportedMediaType { found: found.to_owned(), wanted })
+    }
 }
 
 /// Returns the body's media type; a body without one is taken to be JSON.
@@ -42,6 +58,7 @@ pub(crate) fn media(request: &HttpRequest, wanted: &'static str) -> Result<Media
     match essence.as_str() {
         "" | "application/json" if utf8 => Ok(Media::Json),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" if utf8 => Ok(Media::NdJson),
+        arrow::MEDIA => Ok(Media::Arrow),
         _ => Err(ApiError::UnsupportedMediaType { found, wanted }),
     }
 }

@@ -24,6 +24,12 @@ pub enum ApiError {
         /// What the parser said, with line and column.
         reason: String,
     },
+    /// The body is no stream of Arrow's.
+    #[error("the body is not an Arrow IPC stream: {reason}")]
+    MalformedArrow {
+        /// What the reader said.
+        reason: String,
+    },
     /// The body is not text.
     #[error("the body is not UTF-8: the first wrong byte is at {byte}")]
     InvalidUtf8 {
@@ -203,9 +209,10 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code that the server itself can answer with; those of [`ml_core::Error::CODES`] come on top.
-    pub const CODES: [&'static str; 27] = [
+    pub const CODES: [&'static str; 28] = [
         "empty_body",
         "malformed_json",
+        "malformed_arrow",
         "invalid_utf8",
         "unreadable_body",
         "body_timeout",
@@ -239,6 +246,7 @@ impl ApiError {
         match self {
             Self::EmptyBody { .. } => (StatusCode::BAD_REQUEST, "empty_body"),
             Self::MalformedJson { .. } => (StatusCode::BAD_REQUEST, "malformed_json"),
+            Self::MalformedArrow { .. } => (StatusCode::BAD_REQUEST, "malformed_arrow"),
             Self::InvalidUtf8 { .. } => (StatusCode::BAD_REQUEST, "invalid_utf8"),
             Self::UnreadableBody { .. } => (StatusCode::BAD_REQUEST, "unreadable_body"),
             // The caller was slow to send: the one case that 408 is for.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod arrow;
 mod body;
 pub mod config;
 mod error;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::ServeError;
 
 pub(crate) use self::columns::Columns;
+pub(crate) use self::json::{Scalar, tensor_of};
 pub(crate) use self::pipeline::OnnxPipeline;
 pub(crate) use self::runs::Span;
 pub(crate) use self::served::TensorModel;

@@ -1,5 +1,6 @@
 //! The routes. Each is listed once, with its methods, so that a wrong method is told apart from a wrong path.
 
+mod arrow;
 mod batch;
 mod models;
 mod ndjson;
@@ -22,7 +23,11 @@ pub(crate) const ROUTES: [(&str, &str, &str); 9] = [
     ("GET", "/models", "the models of this server"),
     ("GET", "/models/{model}", "one model: what runs it, an item to send, its details"),
     ("POST", "/models/{model}/predict", "predicts one item"),
-    ("POST", "/models/{model}/predict_batch", "predicts a JSON array of items, or NDJSON lines as they come"),
+    (
+        "POST",
+        "/models/{model}/predict_batch",
+        "predicts a JSON array of items, NDJSON lines as they come, or an Arrow IPC stream",
+    ),
     ("GET", "/health/live", "200 while the process runs"),
     ("GET", "/health/ready", "200 when every model has just made a real prediction"),
     ("GET", "/metrics", "numbers for Prometheus"),

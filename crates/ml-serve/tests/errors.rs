@@ -15,6 +15,7 @@ fn refusals() -> Vec<ApiError> {
     vec![
         ApiError::EmptyBody { wanted: "one item as application/json" },
         ApiError::MalformedJson { reason: text("EOF while parsing an object at line 1 column 9") },
+        ApiError::MalformedArrow { reason: text("Ipc error: Unexpected End of Stream") },
         ApiError::InvalidUtf8 { byte: 12 },
         ApiError::UnreadableBody { reason: text("a chunk's size is not a number") },
         ApiError::BodyTimeout { limit: Duration::from_secs(30) },

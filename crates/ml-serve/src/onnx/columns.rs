@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use half::{bf16, f16};
 use ml_core::{Dimension, ElementType, LoadError, LoadErrorKind, Model, Rejection, TensorInfo};
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::json::{JsonElement, Scalar};
+use super::json::{Scalar, tensor_of};
 use crate::config::{self, ColumnKind, Missing};
 use crate::repository::Settled;
 use crate::tensors::{RawTensor, Tensors};
@@ -136,14 +135,34 @@ impl Columns {
                     .limit(format!("an object with {}", self.names())));
             }
         };
-        let mut start = 0;
+        self.tensors(&cells, inputs)
+    }
+
+    /// Makes a row of its cells, one for each column.
+    ///
+    /// # Errors
+    /// Names the column at fault.
+    pub fn tensors(&self, cells: &[Option<Value>], inputs: &[TensorInfo]) -> Result<Tensors, Rejection> {
+        let (mut columns, mut cells) = (&*self.columns, cells);
         let tensor = |(info, (count, axis)): (&TensorInfo, &(usize, bool))| {
-            let places = start..start + count;
-            start = places.end;
-            let cells = self.columns[places.clone()].iter().zip(&cells[places]);
-            tensor(info.element, *axis, cells)
+            let (own, other) = columns.split_at((*count).min(columns.len()));
+            let (own_cells, other_cells) = cells.split_at((*count).min(cells.len()));
+            (columns, cells) = (other, other_cells);
+            tensor(info.element, *axis, own, own_cells)
         };
         Ok(Tensors(inputs.iter().zip(&self.inputs).map(tensor).collect::<Result<_, _>>()?))
+    }
+
+    /// Returns the columns' names, and whether each must be there.
+    pub fn names_and_required(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.columns.iter().map(|column| (column.name.as_str(), column.missing == Missing::Refused))
+    }
+
+    /// Refuses values of a type that is none of a column's.
+    pub fn wrong_type(&self, place: usize, found: impl fmt::Display) -> Rejection {
+        let kind = self.columns.get(place).map_or("", |column| column.kind.name());
+        let name = self.columns.get(place).map_or("item", |column| column.name.as_str());
+        Rejection::new(name.to_owned(), "type").value(found).limit(format!("a {kind} value"))
     }
 
     fn names(&self) -> String {
@@ -248,41 +267,19 @@ impl Column {
     }
 }
 
-fn tensor<'a>(
+/// One row of an input; `axis` is whether its columns are one of its sizes.
+fn tensor(
     element: ElementType,
     axis: bool,
-    cells: impl Iterator<Item = (&'a Column, &'a Option<Value>)>,
+    columns: &[Column],
+    cells: &[Option<Value>],
 ) -> Result<RawTensor, Rejection> {
-    match element {
-        ElementType::F32 => row::<f32>(axis, cells),
-        ElementType::F16 => row::<f16>(axis, cells),
-        ElementType::BF16 => row::<bf16>(axis, cells),
-        ElementType::F64 => row::<f64>(axis, cells),
-        ElementType::I8 => row::<i8>(axis, cells),
-        ElementType::I16 => row::<i16>(axis, cells),
-        ElementType::I32 => row::<i32>(axis, cells),
-        ElementType::I64 => row::<i64>(axis, cells),
-        ElementType::U8 => row::<u8>(axis, cells),
-        ElementType::U16 => row::<u16>(axis, cells),
-        ElementType::U32 => row::<u32>(axis, cells),
-        ElementType::U64 => row::<u64>(axis, cells),
-        ElementType::Bool => row::<bool>(axis, cells),
-        ElementType::String => row::<Vec<u8>>(axis, cells),
-    }
-}
-
-/// One row of an input.
-fn row<'a, T: JsonElement>(
-    axis: bool,
-    cells: impl Iterator<Item = (&'a Column, &'a Option<Value>)>,
-) -> Result<RawTensor, Rejection> {
-    let element = |(column, cell): (&'a Column, &'a Option<Value>)| {
-        let scalar = column.scalar(cell)?;
-        T::read(&scalar).ok_or_else(|| column.reject("type", &scalar, T::WANTED))
-    };
-    let elements = cells.map(element).collect::<Result<Vec<T>, Rejection>>()?;
-    let sizes = if axis { vec![1, elements.len()] } else { vec![elements.len()] };
-    Ok(T::tensor(sizes, elements))
+    let sizes = if axis { vec![1, cells.len()] } else { vec![cells.len()] };
+    let scalars = columns.iter().zip(cells).map(|(column, cell)| column.scalar(cell));
+    tensor_of(element, sizes, scalars, |place, scalar, wanted| match columns.get(place) {
+        Some(column) => column.reject("type", scalar, wanted),
+        None => Rejection::new("item", "type").value(scalar).limit(wanted),
+    })
 }
 
 /// An item's fields, as the cells of its columns.

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use ml_core::{CallOptions, Engine, Stage, TensorInfo, Timings};
+use ml_core::{Answer, CallOptions, Engine, Rejection, Stage, TensorInfo, Timings};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -54,6 +54,11 @@ impl TensorModel {
 
     pub fn calls(&self) -> CallStatistics {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What items name, where they do not name the model's tensors.
+    pub fn columns(&self) -> Option<&Columns> {
+        self.columns.as_ref()
     }
 
     /// What the model says about itself.
@@ -128,9 +133,32 @@ impl TensorModel {
 
     /// Predicts items of one row each, each with a result of its own.
     async fn call_items(&self, items: Vec<Item<'_>>, options: CallOptions) -> Reply {
-        let started = Instant::now();
         let mut extracted = Extracted::of(items, |item| self.read(item));
-        let answer = self.engine.call(extracted.take(), options).await;
+        let answer = self.call_rows(extracted.take(), options).await;
+        let written = answer.results.into_iter().map(|result| self.written(result));
+        Reply { results: extracted.placed(written), timings: answer.timings }
+    }
+
+    /// Predicts the rows of a table, each with a result of its own; those that cannot be read keep their places.
+    pub async fn call_tensors(
+        &self,
+        rows: Vec<Result<Tensors, Rejection>>,
+        options: CallOptions,
+    ) -> Vec<Result<Tensors, ApiError>> {
+        let (mut items, mut results) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        for row in rows {
+            let checked = row.map(|row| items.push(row));
+            results.push(checked.map_err(|rejection| ApiError::Engine(ml_core::Error::Rejected(rejection))));
+        }
+        let mut answered = self.call_rows(items, options).await.results.into_iter();
+        let missing = || Err(ml_core::Error::ShuttingDown);
+        let mut answer = |()| answered.next().unwrap_or_else(missing).map_err(ApiError::Engine);
+        results.into_iter().map(|checked: Result<(), ApiError>| checked.and_then(&mut answer)).collect()
+    }
+
+    async fn call_rows(&self, items: Vec<Tensors>, options: CallOptions) -> Answer<Tensors> {
+        let started = Instant::now();
+        let answer = self.engine.call(items, options).await;
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         for result in &answer.results {
             match result {
@@ -138,9 +166,7 @@ impl TensorModel {
                 Err(_) => calls.fail.add(started.elapsed()),
             }
         }
-        drop(calls);
-        let written = answer.results.into_iter().map(|result| self.written(result));
-        Reply { results: extracted.placed(written), timings: answer.timings }
+        answer
     }
 
     fn read(&self, item: &str) -> Result<Tensors, ApiError> {

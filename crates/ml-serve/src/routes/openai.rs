@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{read, resource};
 use crate::ApiError;
-use crate::body::{self, Media};
+use crate::body;
 use crate::served::extract;
 use crate::state::{Model, State};
 use crate::tasks::{InputError, Inputs, Ready};
@@ -168,10 +168,7 @@ pub(super) async fn json_body(
     state: &State,
     wanted: &'static str,
 ) -> Result<Bytes, ApiError> {
-    if body::media(request, wanted)? == Media::NdJson {
-        let found = "application/x-ndjson".to_owned();
-        return Err(ApiError::UnsupportedMediaType { found, wanted });
-    }
+    body::media(request, wanted)?.must_be_json(wanted)?;
     body::read(request, payload, state.limits.body(), wanted).await
 }
 

@@ -11,7 +11,7 @@ use ml_core::{Priority, WhenFull};
 use ml_tasks::{ImageClassification, ImageInput};
 
 use crate::ApiError;
-use crate::body::{self, BodyLimits, Media};
+use crate::body::{self, BodyLimits};
 use crate::served::{Item, Reply, Served};
 use crate::state::{Limits, State};
 use crate::tasks::Ready;
@@ -29,10 +29,7 @@ pub(super) async fn predict(
         return predict_image(request, payload, state, name).await;
     }
     let model = state.models.find(&name, None)?;
-    if body::media(&request, WANTED)? == Media::NdJson {
-        let found = "application/x-ndjson".to_owned();
-        return Err(ApiError::UnsupportedMediaType { found, wanted: WANTED });
-    }
+    body::media(&request, WANTED)?.must_be_json(WANTED)?;
     let limits = state.limits;
     let wishes = Wishes::read(&request, limits.request_timeout, Priority::Interactive)?;
     let body = body::read(&request, payload, limits.body(), WANTED).await?;
