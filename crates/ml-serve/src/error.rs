@@ -8,6 +8,7 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use ml_core::Rejection;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Why a request, or an item of it, has no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -130,6 +131,20 @@ pub enum ApiError {
         /// The model.
         name: String,
     },
+    /// A model that no repository has.
+    #[error("failed to load '{}', failed to poll from model repository", cut(name))]
+    NotInRepository {
+        /// The name in the request.
+        name: String,
+    },
+    /// A configuration that came with a request to load, and that the model cannot be served by.
+    #[error("failed to load '{}', {reason}", cut(name))]
+    InvalidConfiguration {
+        /// The model.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A model that could not be loaded.
     #[error("failed to load '{}', {reason}", cut(name))]
     LoadFailed {
@@ -142,6 +157,18 @@ pub enum ApiError {
     #[error("{message}")]
     NotControlled {
         /// Why not.
+        message: String,
+    },
+    /// No shared memory region of that name.
+    #[error("Unable to find shared memory region: '{}'", cut(name))]
+    UnknownRegion {
+        /// The name in the request.
+        name: String,
+    },
+    /// Something of that name is there already.
+    #[error("{message}")]
+    AlreadyThere {
+        /// What it is.
         message: String,
     },
     /// Tensors or parameters that the model, or the protocol, does not take.
@@ -197,7 +224,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code that the server itself can answer with; those of [`ml_core::Error::CODES`] come on top.
-    pub const CODES: [&'static str; 26] = [
+    pub const CODES: [&'static str; 30] = [
         "empty_body",
         "malformed_json",
         "invalid_utf8",
@@ -215,8 +242,12 @@ impl ApiError {
         "unknown_model",
         "unknown_version",
         "unloaded_model",
+        "not_in_repository",
+        "invalid_configuration",
         "load_failed",
         "not_controlled",
+        "unknown_region",
+        "already_there",
         "invalid_tensors",
         "unsupported",
         "not_found",
@@ -250,11 +281,16 @@ impl ApiError {
             Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
             Self::UnknownVersion { .. } => (StatusCode::NOT_FOUND, "unknown_version"),
             Self::Unloaded { .. } => (StatusCode::NOT_FOUND, "unloaded_model"),
+            Self::NotInRepository { .. } => (StatusCode::NOT_FOUND, "not_in_repository"),
+            Self::InvalidConfiguration { .. } => (StatusCode::BAD_REQUEST, "invalid_configuration"),
             Self::LoadFailed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "load_failed"),
-            Self::NotControlled { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_controlled"),
+            // It stays so, whoever tries again: clients of KServe try again what is unavailable.
+            Self::NotControlled { .. } => (StatusCode::FORBIDDEN, "not_controlled"),
+            Self::UnknownRegion { .. } => (StatusCode::NOT_FOUND, "unknown_region"),
+            Self::AlreadyThere { .. } => (StatusCode::CONFLICT, "already_there"),
             // The protocol's clients know 400 for all of these.
             Self::InvalidTensors { .. } => (StatusCode::BAD_REQUEST, "invalid_tensors"),
-            Self::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
+            Self::Unsupported { .. } => (StatusCode::BAD_REQUEST, "unsupported"),
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
@@ -334,7 +370,7 @@ fn cut(text: &str) -> &str {
 }
 
 /// What a refusal looks like on the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorBody<'a> {
     /// Stable and machine-readable.
     pub code: &'static str,

@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 
 use crate::Config;
 use crate::metrics::HttpMetrics;
+use crate::oip::regions::Regions;
+use crate::oip::settings::trace::Traces;
 use crate::registry::Registry;
 use crate::repository::Repository;
 use crate::served::{ModelInfo, Served};
@@ -63,6 +65,8 @@ pub(crate) struct Limits {
     pub body_bytes_max: usize,
     pub item_bytes_max: usize,
     pub call_items_max: usize,
+    pub shared_memory_bytes_max: usize,
+    pub remote_settings: bool,
     pub concurrent_requests_max: usize,
     pub request_timeout: Duration,
 }
@@ -73,6 +77,8 @@ impl From<&Config> for Limits {
             body_bytes_max: config.body_bytes_max,
             item_bytes_max: config.item_bytes_max,
             call_items_max: config.call_items_max,
+            shared_memory_bytes_max: config.shared_memory_bytes_max,
+            remote_settings: config.remote_settings,
             concurrent_requests_max: config.concurrent_requests_max,
             request_timeout: config.request_timeout,
         }
@@ -84,6 +90,10 @@ pub(crate) struct State {
     pub repository: Option<Repository>,
     pub limits: Limits,
     pub metrics: HttpMetrics,
+    /// Memory that callers share.
+    pub regions: Regions,
+    /// Which requests are traced.
+    pub traces: Traces,
     draining: AtomicBool,
     told: Notify,
 }
@@ -96,7 +106,8 @@ impl State {
         metrics: HttpMetrics,
     ) -> Self {
         let (draining, told) = (AtomicBool::new(false), Notify::new());
-        Self { models, repository, limits, metrics, draining, told }
+        let regions = Regions::new(limits.shared_memory_bytes_max);
+        Self { models, repository, limits, metrics, regions, traces: Traces::default(), draining, told }
     }
 
     /// From now on the server is not ready, and asks its callers to go elsewhere.
