@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod announce;
 mod body;
 pub mod config;
 mod error;
@@ -9,6 +10,7 @@ mod memory;
 mod metrics;
 mod oip;
 mod onnx;
+mod openapi;
 mod registry;
 mod repository;
 mod request;

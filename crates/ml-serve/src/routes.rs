@@ -1,6 +1,7 @@
 //! The routes. Each is listed once, with its methods, so that a wrong method is told apart from a wrong path.
 
 mod batch;
+mod docs;
 mod models;
 mod ndjson;
 mod oip;
@@ -16,8 +17,10 @@ use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, Route, guard
 use crate::ApiError;
 use crate::oip::Refusal;
 
+pub(crate) use self::models::{Described, Listed};
+
 /// Every path with the methods that it takes and what it is for; `GET /` answers this table.
-pub(crate) const ROUTES: [(&str, &str, &str); 9] = [
+pub(crate) const ROUTES: [(&str, &str, &str); 11] = [
     ("GET", "/", "this table"),
     ("GET", "/models", "the models of this server"),
     ("GET", "/models/{model}", "one model: what runs it, an item to send, its details"),
@@ -27,10 +30,12 @@ pub(crate) const ROUTES: [(&str, &str, &str); 9] = [
     ("GET", "/health/ready", "200 when every model has just made a real prediction"),
     ("GET", "/metrics", "numbers for Prometheus"),
     ("GET", "/version", "name and version"),
+    ("GET", "/openapi.json", "all of this as an OpenAPI document"),
+    ("GET", "/docs", "a page that shows that document and tries what is in it"),
 ];
 
 /// Every path of every protocol.
-fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     ROUTES.into_iter().chain(oip::ROUTES).chain(openai::ROUTES).chain(tei::ROUTES)
 }
 
@@ -82,6 +87,8 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(resource("/health/ready", "GET, HEAD").route(read().to(operations::ready)))
         .service(resource("/metrics", "GET, HEAD").route(read().to(operations::metrics)))
         .service(resource("/version", "GET, HEAD").route(read().to(operations::version)))
+        .service(resource("/openapi.json", "GET, HEAD").route(read().to(docs::document)))
+        .service(resource("/docs", "GET, HEAD").route(read().to(docs::page)))
         .configure(oip::configure)
         .configure(openai::configure)
         .configure(tei::configure)
