@@ -59,6 +59,11 @@ pub(crate) fn pattern(path: &str) -> &'static str {
     all().find(|(_, pattern, _)| matches(pattern)).map_or("unmatched", |(_, pattern, _)| pattern)
 }
 
+/// Whether a path is one of text-embeddings-inference's.
+pub(crate) fn is_tei(path: &str) -> bool {
+    tei::is_ours(path)
+}
+
 /// Refuses a request in the form of the protocol that its path belongs to.
 pub(crate) fn refuse(path: &str, refusal: ApiError) -> HttpResponse {
     let is_below =
@@ -67,7 +72,7 @@ pub(crate) fn refuse(path: &str, refusal: ApiError) -> HttpResponse {
         Refusal(refusal).error_response()
     } else if is_below("/v1") {
         openai::Refusal::from(refusal).error_response()
-    } else if tei::is_ours(path) {
+    } else if is_tei(path) {
         tei::Refusal::from(refusal).error_response()
     } else {
         refusal.error_response()

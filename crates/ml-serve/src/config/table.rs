@@ -189,7 +189,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "remote_settings",
-        help: "whether requests may change log and trace settings",
+        help: "requests may change log and trace settings",
         kind: Kind::Choice(&[
             Choice { word: "off", set: |config| config.remote_settings = false },
             Choice { word: "on", set: |config| config.remote_settings = true },
