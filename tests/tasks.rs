@@ -352,6 +352,20 @@ fn images_are_prepared_as_the_folder_says() {
     let jpeg = format!("data:image/jpeg;base64,{}", base64(&data("tasks/picture.jpg")));
     let output = predict(&server, names[0], json!({"image": jpeg, "top_k": 2}));
     assert_eq!(output["scores"].as_array().map(Vec::len), Some(2), "{output}");
+    // A body may also be the image itself.
+    let picture = data("tasks/picture.png");
+    let whole = |model: &str, body: &[u8]| {
+        server.ask(&request(
+            "POST",
+            &format!("/models/{model}/predict"),
+            &[("Content-Type", "image/png")],
+            body,
+        ))
+    };
+    let in_json = predict(&server, names[0], json!({"image": base64(&picture)}));
+    assert_eq!(whole(names[0], &picture).json(), in_json);
+    assert_eq!(whole(names[0], b"no image").json()["rule"], "format");
+    assert_eq!(whole(names[0], &vec![0; 300 << 10]).head.status, 413);
     let error = refused(&server, names[0], json!({"image": base64(b"GIF89a, and so on")}));
     assert_eq!((&error["field"], &error["rule"]), (&json!("image"), &json!("format")), "{error}");
     let error = refused(&server, names[0], json!({"image": "no base64"}));

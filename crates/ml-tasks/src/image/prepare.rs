@@ -2,6 +2,7 @@
 
 use ::image::RgbImage;
 use fast_image_resize::images::Image;
+use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use ml_core::Rejection;
 use serde::Deserialize;
@@ -167,7 +168,11 @@ impl Preparation {
         let source = source.map_err(|error| wrong(error.to_string()))?;
         let mut target = Image::new(size.0, size.1, PixelType::U8x3);
         let options = ResizeOptions::new().resize_alg(self.filter);
-        Resizer::new().resize(&source, &mut target, &options).map_err(|error| wrong(error.to_string()))?;
+        // Of this type of pixel only: of all of them the resizer takes minutes to build.
+        let views = source.typed_image::<U8x3>().zip(target.typed_image_mut());
+        let (source, mut view) = views.ok_or_else(|| wrong("its pixels are of another type".to_owned()))?;
+        let resized = Resizer::new().resize_typed(&source, &mut view, &options);
+        resized.map_err(|error| wrong(error.to_string()))?;
         RgbImage::from_raw(size.0, size.1, target.into_vec())
             .ok_or_else(|| wrong("a size is lost".to_owned()))
     }
