@@ -269,10 +269,13 @@ fn a_method_that_a_path_does_not_take_is_refused() {
     let routes = index["routes"].as_array().unwrap();
     assert!(routes.len() >= 35, "{index}");
     for route in routes {
-        let (allowed, path) = (route["method"].as_str().unwrap(), route["path"].as_str().unwrap());
-        let path = path.replace("{model}", "iris").replace("{version}", "1").replace("{repository}", "r");
+        let pattern = route["path"].as_str().unwrap();
+        let takes = routes.iter().filter(|other| other["path"] == pattern);
+        let allowed: Vec<&str> = takes.map(|other| other["method"].as_str().unwrap()).collect();
+        let allow = allowed.join(", ").replace("GET", "GET, HEAD");
+        let path = pattern.replace("{model}", "iris").replace("{version}", "1").replace("{repository}", "r");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
-            if method == allowed {
+            if allowed.contains(&method) {
                 continue;
             }
             let response = server.ask(&head(method, &path, &[]));
@@ -298,8 +301,7 @@ fn a_method_that_a_path_does_not_take_is_refused() {
             } else {
                 check_refusal(&format!("{method} {path}"), &response, 405, "method_not_allowed");
             }
-            let allowed = if allowed == "GET" { "GET, HEAD" } else { allowed };
-            assert_eq!(response.head.header("allow"), Some(allowed), "{method} {path}");
+            assert_eq!(response.head.header("allow"), Some(&*allow), "{method} {path}");
         }
         assert_eq!(server.ask(&post(PREDICT, GOOD)).head.status, 200);
     }

@@ -166,6 +166,16 @@ impl Aligned {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Lets `read` fill room for so many bytes.
+    ///
+    /// # Errors
+    /// That of `read`.
+    pub fn fill<E>(&mut self, bytes: usize, read: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<(), E> {
+        let start = self.bytes.len();
+        self.bytes.resize(start + bytes, 0);
+        read(&mut self.bytes[start..])
+    }
+
     pub fn freeze(self) -> Bytes {
         self.bytes.freeze().slice(self.padding..)
     }

@@ -8,6 +8,7 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use ml_core::Rejection;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Why a request, or an item of it, has no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -142,6 +143,20 @@ pub enum ApiError {
         /// The model.
         name: String,
     },
+    /// A model that no repository has.
+    #[error("failed to load '{}', failed to poll from model repository", cut(name))]
+    NotInRepository {
+        /// The name in the request.
+        name: String,
+    },
+    /// A configuration that came with a request to load, and that the model cannot be served by.
+    #[error("failed to load '{}', {reason}", cut(name))]
+    InvalidConfiguration {
+        /// The model.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A model that could not be loaded.
     #[error("failed to load '{}', {reason}", cut(name))]
     LoadFailed {
@@ -154,6 +169,18 @@ pub enum ApiError {
     #[error("{message}")]
     NotControlled {
         /// Why not.
+        message: String,
+    },
+    /// No shared memory region of that name.
+    #[error("Unable to find shared memory region: '{}'", cut(name))]
+    UnknownRegion {
+        /// The name in the request.
+        name: String,
+    },
+    /// Something of that name is there already.
+    #[error("{message}")]
+    AlreadyThere {
+        /// What it is.
         message: String,
     },
     /// Tensors or parameters that the model, or the protocol, does not take.
@@ -209,7 +236,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code that the server itself can answer with; those of [`ml_core::Error::CODES`] come on top.
-    pub const CODES: [&'static str; 28] = [
+    pub const CODES: [&'static str; 32] = [
         "empty_body",
         "malformed_json",
         "malformed_arrow",
@@ -229,8 +256,12 @@ impl ApiError {
         "wrong_task",
         "unknown_version",
         "unloaded_model",
+        "not_in_repository",
+        "invalid_configuration",
         "load_failed",
         "not_controlled",
+        "unknown_region",
+        "already_there",
         "invalid_tensors",
         "unsupported",
         "not_found",
@@ -266,11 +297,16 @@ impl ApiError {
             Self::WrongTask { .. } => (StatusCode::BAD_REQUEST, "wrong_task"),
             Self::UnknownVersion { .. } => (StatusCode::NOT_FOUND, "unknown_version"),
             Self::Unloaded { .. } => (StatusCode::NOT_FOUND, "unloaded_model"),
+            Self::NotInRepository { .. } => (StatusCode::NOT_FOUND, "not_in_repository"),
+            Self::InvalidConfiguration { .. } => (StatusCode::BAD_REQUEST, "invalid_configuration"),
             Self::LoadFailed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "load_failed"),
-            Self::NotControlled { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_controlled"),
+            // It stays so, whoever tries again: clients of KServe try again what is unavailable.
+            Self::NotControlled { .. } => (StatusCode::FORBIDDEN, "not_controlled"),
+            Self::UnknownRegion { .. } => (StatusCode::NOT_FOUND, "unknown_region"),
+            Self::AlreadyThere { .. } => (StatusCode::CONFLICT, "already_there"),
             // The protocol's clients know 400 for all of these.
             Self::InvalidTensors { .. } => (StatusCode::BAD_REQUEST, "invalid_tensors"),
-            Self::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
+            Self::Unsupported { .. } => (StatusCode::BAD_REQUEST, "unsupported"),
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
@@ -350,7 +386,7 @@ fn cut(text: &str) -> &str {
 }
 
 /// What a refusal looks like on the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorBody<'a> {
     /// Stable and machine-readable.
     pub code: &'static str,

@@ -6,6 +6,7 @@ mod describe;
 mod request;
 mod serve;
 mod service;
+mod settings;
 mod stream;
 
 pub(crate) use self::serve::{Listening, listen};

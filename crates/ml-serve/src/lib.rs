@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod announce;
 mod arrow;
 mod body;
 pub mod config;
@@ -10,6 +11,7 @@ mod memory;
 mod metrics;
 mod oip;
 mod onnx;
+mod openapi;
 mod registry;
 mod repository;
 mod request;

@@ -2,6 +2,7 @@
 
 mod arrow;
 mod batch;
+mod docs;
 mod models;
 mod ndjson;
 mod oip;
@@ -17,8 +18,10 @@ use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, Route, guard
 use crate::ApiError;
 use crate::oip::Refusal;
 
+pub(crate) use self::models::{Described, Listed};
+
 /// Every path with the methods that it takes and what it is for; `GET /` answers this table.
-pub(crate) const ROUTES: [(&str, &str, &str); 9] = [
+pub(crate) const ROUTES: [(&str, &str, &str); 11] = [
     ("GET", "/", "this table"),
     ("GET", "/models", "the models of this server"),
     ("GET", "/models/{model}", "one model: what runs it, an item to send, its details"),
@@ -32,10 +35,12 @@ pub(crate) const ROUTES: [(&str, &str, &str); 9] = [
     ("GET", "/health/ready", "200 when every model has just made a real prediction"),
     ("GET", "/metrics", "numbers for Prometheus"),
     ("GET", "/version", "name and version"),
+    ("GET", "/openapi.json", "all of this as an OpenAPI document"),
+    ("GET", "/docs", "a page that shows that document and tries what is in it"),
 ];
 
 /// Every path of every protocol.
-fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     ROUTES.into_iter().chain(oip::ROUTES).chain(openai::ROUTES).chain(tei::ROUTES)
 }
 
@@ -59,6 +64,11 @@ pub(crate) fn pattern(path: &str) -> &'static str {
     all().find(|(_, pattern, _)| matches(pattern)).map_or("unmatched", |(_, pattern, _)| pattern)
 }
 
+/// Whether a path is one of text-embeddings-inference's.
+pub(crate) fn is_tei(path: &str) -> bool {
+    tei::is_ours(path)
+}
+
 /// Refuses a request in the form of the protocol that its path belongs to.
 pub(crate) fn refuse(path: &str, refusal: ApiError) -> HttpResponse {
     let is_below =
@@ -67,7 +77,7 @@ pub(crate) fn refuse(path: &str, refusal: ApiError) -> HttpResponse {
         Refusal(refusal).error_response()
     } else if is_below("/v1") {
         openai::Refusal::from(refusal).error_response()
-    } else if tei::is_ours(path) {
+    } else if is_tei(path) {
         tei::Refusal::from(refusal).error_response()
     } else {
         refusal.error_response()
@@ -87,6 +97,8 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(resource("/health/ready", "GET, HEAD").route(read().to(operations::ready)))
         .service(resource("/metrics", "GET, HEAD").route(read().to(operations::metrics)))
         .service(resource("/version", "GET, HEAD").route(read().to(operations::version)))
+        .service(resource("/openapi.json", "GET, HEAD").route(read().to(docs::document)))
+        .service(resource("/docs", "GET, HEAD").route(read().to(docs::page)))
         .configure(oip::configure)
         .configure(openai::configure)
         .configure(tei::configure)

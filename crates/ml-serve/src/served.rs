@@ -11,6 +11,7 @@ use ml_core::{CacheOptions, CallOptions, Engine, EngineBuilder, Model, Pipeline,
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
 
 use crate::ApiError;
 use crate::onnx::TensorModel;
@@ -31,7 +32,7 @@ pub(crate) type Item<'a> = Result<&'a str, ApiError>;
 pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a model says about itself.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct ModelInfo {
     /// What it is, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,8 +43,15 @@ pub struct ModelInfo {
     /// An item that can be sent as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub example: Option<serde_json::Value>,
+    /// What an item is, as a JSON Schema; for the OpenAPI document.
+    #[serde(skip)]
+    pub input_schema: Option<serde_json::Value>,
+    /// What an item's output is, likewise.
+    #[serde(skip)]
+    pub output_schema: Option<serde_json::Value>,
     /// Whatever else its author wants known.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
     pub details: serde_json::Map<String, serde_json::Value>,
 }
 

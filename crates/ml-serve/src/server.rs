@@ -20,6 +20,7 @@ use ml_core::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::announce::announce;
 use crate::config::{self, Config, ConfigError, Invocation, ModelControl};
 use crate::memory;
 use crate::metrics::HttpMetrics;
@@ -341,7 +342,9 @@ async fn serve(config: &Config, http_threads: usize, state: &Data<State>) -> Res
     let polling = config.model_control == ModelControl::Poll && state.repository.is_some();
     let poller =
         polling.then(|| Poller::start(state.clone().into_inner(), config.repository_poll)).transpose()?;
-    announce(&listening, grpc.as_ref(), state, started);
+    let models: Vec<String> = state.models.latest().iter().map(|model| model.name.clone()).collect();
+    tracing::info!(listening, ?models, startup = ?started.elapsed(), "ready");
+    announce(&listening, grpc.as_ref().map(|grpc| grpc.address.to_string()), state);
     let drained = shutdown::until_stopped(signals, handle, state, config.drain_timeout).await;
     serving.abort();
     drop((grpc, poller));
@@ -368,11 +371,4 @@ async fn warm_up(state: &State) -> Result<(), ServeError> {
         checked.map_err(|reason| ServeError::WarmUp { name: model.name.clone(), reason })?;
     }
     Ok(())
-}
-
-fn announce(listening: &str, grpc: Option<&grpc::Listening>, state: &State, started: Instant) {
-    let models: Vec<String> = state.models.latest().iter().map(|model| model.name.clone()).collect();
-    tracing::info!(listening, ?models, startup = ?started.elapsed(), "ready");
-    let grpc = grpc.map_or_else(String::new, |grpc| format!(" and grpc://{}", grpc.address));
-    say(&format!("ml-serve is ready at http://{listening}{grpc} with {}", models.join(", ")));
 }

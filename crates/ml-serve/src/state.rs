@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 
 use crate::Config;
 use crate::metrics::HttpMetrics;
+use crate::oip::regions::Regions;
+use crate::oip::settings::trace::Traces;
 use crate::registry::Registry;
 use crate::repository::Repository;
 use crate::served::{ModelInfo, Served};
@@ -63,6 +65,8 @@ pub(crate) struct Limits {
     pub body_bytes_max: usize,
     pub item_bytes_max: usize,
     pub call_items_max: usize,
+    pub shared_memory_bytes_max: usize,
+    pub remote_settings: bool,
     pub concurrent_requests_max: usize,
     pub request_timeout: Duration,
 }
@@ -73,6 +77,8 @@ impl From<&Config> for Limits {
             body_bytes_max: config.body_bytes_max,
             item_bytes_max: config.item_bytes_max,
             call_items_max: config.call_items_max,
+            shared_memory_bytes_max: config.shared_memory_bytes_max,
+            remote_settings: config.remote_settings,
             concurrent_requests_max: config.concurrent_requests_max,
             request_timeout: config.request_timeout,
         }
@@ -86,6 +92,10 @@ pub(crate) struct State {
     pub metrics: HttpMetrics,
     /// When the server was started, in seconds since 1970.
     pub started_s: u64,
+    /// Memory that callers share.
+    pub regions: Regions,
+    /// Which requests are traced.
+    pub traces: Traces,
     draining: AtomicBool,
     told: Notify,
 }
@@ -99,7 +109,8 @@ impl State {
     ) -> Self {
         let (draining, told) = (AtomicBool::new(false), Notify::new());
         let started_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { models, repository, limits, metrics, started_s, draining, told }
+        let (regions, traces) = (Regions::new(limits.shared_memory_bytes_max), Traces::default());
+        Self { models, repository, limits, metrics, started_s, regions, traces, draining, told }
     }
 
     /// From now on the server is not ready, and asks its callers to go elsewhere.

@@ -9,10 +9,12 @@ use ml_core::{CallOptions, Priority, WhenFull};
 use crate::ApiError;
 
 /// The time in which the caller wants its answer, in milliseconds; the server's own limit holds as well.
-pub(crate) static TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-request-timeout-ms");
+pub(crate) const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
+static TIMEOUT: HeaderName = HeaderName::from_static(TIMEOUT_HEADER);
 
 /// Whether somebody waits for the answer: `interactive` or `bulk`.
-pub(crate) static PRIORITY_HEADER: HeaderName = HeaderName::from_static("x-request-priority");
+pub(crate) const PRIORITY_HEADER: &str = "x-request-priority";
+static PRIORITY: HeaderName = HeaderName::from_static(PRIORITY_HEADER);
 
 /// How a call is to be treated, from the moment that its head was read.
 #[derive(Debug, Clone, Copy)]
@@ -27,10 +29,10 @@ impl Wishes {
     /// # Errors
     /// A value that means nothing is refused rather than guessed at.
     pub fn read(request: &HttpRequest, timeout_max: Duration, usual: Priority) -> Result<Self, ApiError> {
-        let timeout = header(request, &TIMEOUT_HEADER, "whole milliseconds, 1 or more", |value| {
+        let timeout = header(request, &TIMEOUT, "whole milliseconds, 1 or more", |value| {
             value.parse().ok().filter(|ms| *ms > 0).map(Duration::from_millis)
         })?;
-        let priority = header(request, &PRIORITY_HEADER, "interactive or bulk", |value| match value {
+        let priority = header(request, &PRIORITY, "interactive or bulk", |value| match value {
             "interactive" => Some(Priority::Interactive),
             "bulk" => Some(Priority::Bulk),
             _ => None,

@@ -116,6 +116,8 @@ fn every_key_reaches_its_own_field() {
         body_bytes_max = "7KiB"
         item_bytes_max = 8_000
         call_items_max = 9
+        shared_memory_bytes_max = "18KiB"
+        remote_settings = "on"
         concurrent_requests_max = 10
         request_timeout_ms = 11
         drain_timeout_ms = 12
@@ -157,6 +159,8 @@ fn every_key_reaches_its_own_field() {
         body_bytes_max: 7 * 1024,
         item_bytes_max: 8000,
         call_items_max: 9,
+        shared_memory_bytes_max: 18 * 1024,
+        remote_settings: true,
         concurrent_requests_max: 10,
         request_timeout: Duration::from_millis(11),
         drain_timeout: Duration::from_millis(12),

@@ -55,6 +55,10 @@ pub struct Config {
     pub item_bytes_max: usize,
     /// Most items of one JSON batch call, never more than `queue_items_max`.
     pub call_items_max: usize,
+    /// Most bytes of shared memory that clients may register; 0 is none.
+    pub shared_memory_bytes_max: usize,
+    /// Whether requests may change log and trace settings.
+    pub remote_settings: bool,
     /// Most requests in work at once.
     pub concurrent_requests_max: usize,
     /// Time in which a request must be answered.
@@ -159,6 +163,8 @@ impl Config {
             body_bytes_max: 0,
             item_bytes_max: 0,
             call_items_max: 0,
+            shared_memory_bytes_max: 0,
+            remote_settings: false,
             concurrent_requests_max: 0,
             request_timeout: Duration::ZERO,
             drain_timeout: Duration::ZERO,

@@ -179,6 +179,23 @@ pub const SETTINGS: &[Setting] = &[
         kind: items(1024, 100_000, |config, count| config.call_items_max = count),
     },
     Setting {
+        key: "shared_memory_bytes_max",
+        help: "shared memory that clients may register (0: none)",
+        kind: Kind::Bytes {
+            default: 0,
+            range: 0..=64 * GIB,
+            set: |config, bytes| config.shared_memory_bytes_max = bytes,
+        },
+    },
+    Setting {
+        key: "remote_settings",
+        help: "requests may change log and trace settings",
+        kind: Kind::Choice(&[
+            Choice { word: "off", set: |config| config.remote_settings = false },
+            Choice { word: "on", set: |config| config.remote_settings = true },
+        ]),
+    },
+    Setting {
         key: "concurrent_requests_max",
         help: "most requests in work at once",
         kind: Kind::Whole {

@@ -169,7 +169,8 @@ fn raw(contract: Contract<'_>, body: &Bytes) -> Result<InferRequest, Refusal> {
     let shape = batch.into_iter().chain(shape.into_iter().flatten()).collect();
     let input = Input { name, element: info.element, shape, data: Sent::Read(data) };
     let outputs = contract.pipeline.signature().outputs.iter();
-    let binary = |name: &String| WantedOutput { name: name.clone(), binary: Some(true), classes: None };
+    let binary =
+        |name: &String| WantedOutput { name: name.clone(), binary: Some(true), ..WantedOutput::default() };
     let outputs = outputs.map(|info| binary(&info.name)).collect();
     Ok(InferRequest { inputs: vec![input], outputs, ..InferRequest::default() })
 }

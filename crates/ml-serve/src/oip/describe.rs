@@ -2,12 +2,13 @@
 
 use ml_core::{Dimension, TensorInfo};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::inputs::Contract;
 use super::{EXTENSIONS, datatype};
 
 /// What a server says about itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ServerMetadata<'a> {
     pub name: &'a str,
     pub version: &'a str,
@@ -21,7 +22,7 @@ impl Default for ServerMetadata<'_> {
 }
 
 /// What a model says about itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ModelMetadata<'a> {
     pub name: &'a str,
     pub versions: Vec<String>,
@@ -31,7 +32,7 @@ pub(crate) struct ModelMetadata<'a> {
 }
 
 /// A tensor of a model: sizes of -1 are the caller's.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TensorMetadata<'a> {
     pub name: &'a str,
     pub datatype: &'static str,

@@ -12,6 +12,7 @@ use super::json::{JsonError, Scanner};
 pub(crate) enum Value {
     Bool(bool),
     Whole(i64),
+    Text(String),
     Other,
 }
 
@@ -86,6 +87,7 @@ pub(super) fn value(scanner: &mut Scanner<'_>) -> Result<Value, JsonError> {
                 Err(_) => scanner.float().map(|_| Value::Other),
             }
         }
+        Some(b'"') => scanner.string().map(|text| Value::Text(text.into_owned())),
         _ => scanner.skip().map(|()| Value::Other),
     }
 }

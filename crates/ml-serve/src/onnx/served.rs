@@ -10,11 +10,11 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::json::{self, NamedTensors};
 use super::{Columns, OnnxPipeline, Span};
-use crate::ApiError;
 use crate::served::{
     Extracted, Item, ItemResult, Later, ModelInfo, Reply, Served, check_by_example, extract,
 };
 use crate::tensors::{Tensors, joined};
+use crate::{ApiError, openapi};
 
 /// An item with more bytes is not compared with those in flight: to hash it takes longer than most models' share of it.
 const SHARED_BYTES_MAX: usize = 64 << 10;
@@ -83,6 +83,8 @@ impl TensorModel {
                 Some(columns) => columns.example(),
                 None => json::example(pipeline.wanted()),
             }),
+            input_schema: Some(openapi::item_schema(pipeline)),
+            output_schema: Some(openapi::output_schema(pipeline)),
             details,
         }
     }

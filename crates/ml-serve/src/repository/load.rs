@@ -129,10 +129,16 @@ impl Repository {
         let failed = |reason: String| {
             tracing::warn!(model = name, reason, "a model could not be loaded");
             registry.failed(name, reason.clone());
-            ApiError::LoadFailed { name: name.to_owned(), reason }
+            let name = name.to_owned();
+            // With a configuration of the caller's, what is wrong is taken to be that.
+            match config {
+                Some(_) => ApiError::InvalidConfiguration { name, reason },
+                None => ApiError::LoadFailed { name, reason },
+            }
         };
-        let folder = self.models().map_err(failed)?.remove(name);
-        let folder = folder.ok_or_else(|| failed("failed to poll from model repository".to_owned()))?;
+        let unreadable = |reason| ApiError::LoadFailed { name: name.to_owned(), reason };
+        let folder = self.models().map_err(unreadable)?.remove(name);
+        let folder = folder.ok_or_else(|| ApiError::NotInRepository { name: name.to_owned() })?;
         self.load_folder(registry, name, &folder, config).map_err(failed)
     }
 
