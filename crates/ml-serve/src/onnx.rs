@@ -3,6 +3,7 @@
 mod json;
 mod pipeline;
 mod runs;
+pub(crate) mod sequences;
 mod served;
 
 use std::path::{Path, PathBuf};

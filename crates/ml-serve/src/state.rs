@@ -89,6 +89,8 @@ pub(crate) struct State {
     pub models: Registry,
     pub repository: Option<Repository>,
     pub limits: Limits,
+    /// What the server calls itself.
+    pub name: String,
     pub metrics: HttpMetrics,
     /// Memory that callers share.
     pub regions: Regions,
@@ -102,12 +104,13 @@ impl State {
     pub fn new(
         models: Registry,
         repository: Option<Repository>,
-        limits: Limits,
+        config: &Config,
         metrics: HttpMetrics,
     ) -> Self {
         let (draining, told) = (AtomicBool::new(false), Notify::new());
+        let (limits, name) = (Limits::from(config), config.server_name.clone());
         let regions = Regions::new(limits.shared_memory_bytes_max);
-        Self { models, repository, limits, metrics, regions, traces: Traces::default(), draining, told }
+        Self { models, repository, limits, name, metrics, regions, traces: Traces::default(), draining, told }
     }
 
     /// From now on the server is not ready, and asks its callers to go elsewhere.

@@ -113,6 +113,8 @@ fn every_key_reaches_its_own_field() {
         item_bytes_max = 8_000
         call_items_max = 9
         shared_memory_bytes_max = "18KiB"
+        sequences_max = 19
+        server_name = "triton"
         remote_settings = "on"
         concurrent_requests_max = 10
         request_timeout_ms = 11
@@ -152,6 +154,8 @@ fn every_key_reaches_its_own_field() {
         item_bytes_max: 8000,
         call_items_max: 9,
         shared_memory_bytes_max: 18 * 1024,
+        sequences_max: 19,
+        server_name: "triton".into(),
         remote_settings: true,
         concurrent_requests_max: 10,
         request_timeout: Duration::from_millis(11),

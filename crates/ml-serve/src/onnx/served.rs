@@ -8,6 +8,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::json::{self, NamedTensors};
+use super::sequences::Sequences;
 use super::{OnnxPipeline, Span};
 use crate::served::{
     Extracted, Item, ItemResult, Later, ModelInfo, Reply, Served, check_by_example, extract,
@@ -38,11 +39,16 @@ pub(crate) struct TensorModel {
     /// Whether answers are remembered, so that even a large item is worth hashing.
     remembers: bool,
     calls: Mutex<CallStatistics>,
+    sequences: Sequences,
 }
 
 impl TensorModel {
-    pub fn new(engine: Engine<OnnxPipeline>, remembers: bool) -> Self {
-        Self { engine, remembers, calls: Mutex::default() }
+    pub fn new(engine: Engine<OnnxPipeline>, remembers: bool, sequences_max: usize) -> Self {
+        Self { engine, remembers, calls: Mutex::default(), sequences: Sequences::new(sequences_max) }
+    }
+
+    pub fn sequences(&self) -> &Sequences {
+        &self.sequences
     }
 
     pub fn pipeline(&self) -> &OnnxPipeline {

@@ -65,7 +65,7 @@ impl Factory {
     pub fn serve(&self, name: &str, version: u64, onnx: Onnx, settled: Settled) -> Model {
         let pipeline = OnnxPipeline::new(onnx, settled, self.config.batch_items_max);
         let engine = engine(self, name, pipeline, crate::tensors::Tensors::bytes).start();
-        let served = TensorModel::new(engine, self.config.cache_bytes_max > 0);
+        let served = TensorModel::new(engine, self.config.cache_bytes_max > 0, self.config.sequences_max);
         let info = served.info();
         Model::new(name, version, Arc::new(served), info)
     }
