@@ -4,7 +4,6 @@
 //! `cargo run --release --example sentiment -- .ml/models/sentiment`.
 
 mod pipeline;
-mod tokens;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -20,7 +19,8 @@ fn main() -> ExitCode {
 fn serve(server: Server) -> Result<Server, Box<dyn Error + Send + Sync>> {
     let [entry] = server.config().models.as_slice() else {
         return Err(
-            "name one model folder, with tokenizer.json and model.packed.onnx or model.onnx in it".into()
+            "name one model folder, with tokenizer.json and model.onnx in it, and variants of the model"
+                .into(),
         );
     };
     let sentiment = Sentiment::load(&entry.path, &server.model_options())?;
@@ -28,9 +28,8 @@ fn serve(server: Server) -> Result<Server, Box<dyn Error + Send + Sync>> {
         description: Some(
             "whether a text speaks well or ill of something, and its sentence embedding".to_owned(),
         ),
-        runtime: Some(sentiment.runtime().to_owned()),
         example: Some(serde_json::json!({"text": "I loved every minute of it."})),
-        ..ModelInfo::default()
+        ..ModelInfo::of(sentiment.model())
     };
     Ok(server.pipeline_with("sentiment", info, sentiment, |engine| engine))
 }

@@ -20,7 +20,9 @@ mod workshop;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use ml_core::{Model, ModelOptions, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes};
+use ml_core::{
+    Model, ModelOptions, ORIGINAL, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes, content_digest,
+};
 
 use crate::limit::{Item, LimitError, Workload};
 use crate::process::Tree;
@@ -63,6 +65,7 @@ struct Measured {
     recipe: Option<Recipe>,
     file: PathBuf,
     file_bytes: u64,
+    content: String,
     model: Model,
     resident_bytes: u64,
 }
@@ -78,7 +81,7 @@ pub fn variants(options: &VariantsOptions) -> Result<VariantsReport, Error> {
     std::fs::create_dir_all(&options.folder)
         .map_err(|source| Error::Write { path: options.folder.clone(), source })?;
     let original = Measured::load(None, &workload.model, workload.runtime, None)?;
-    let original = Measured { name: "original".to_owned(), ..original };
+    let original = Measured { name: ORIGINAL.to_owned(), ..original };
     let (calibrating, held_out) = split(options)?;
     let calibrating = workload.items_of(&original.model, &calibrating)?;
     let items = workload.items_of(&original.model, &held_out)?;
@@ -126,10 +129,12 @@ impl Measured {
         let resident = || Tree::of(std::process::id()).resident_bytes().unwrap_or(0);
         let before = resident();
         let model = load(file, runtime)?;
-        let file_bytes =
-            std::fs::metadata(file).map_err(|source| Error::Read { path: file.to_owned(), source })?.len();
+        let unreadable = |source| Error::Read { path: file.to_owned(), source };
+        let file_bytes = std::fs::metadata(file).map_err(unreadable)?.len();
+        let content = content_digest(file).map_err(unreadable)?;
         let name = recipe.map_or_else(|| stem(file), |recipe| recipe.to_string());
-        let mut measured = Self { name, recipe, file: file.to_owned(), file_bytes, model, resident_bytes: 0 };
+        let file = file.to_owned();
+        let mut measured = Self { name, recipe, file, file_bytes, content, model, resident_bytes: 0 };
         if let Some(item) = item {
             let batch = batches::make(&measured.model, &[item])?;
             drop(batch.run(&measured.model).map_err(LimitError::Run)?);

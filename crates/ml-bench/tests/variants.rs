@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ml_bench::limit::Workload;
 use ml_bench::variants::{Gates, Recipe, VariantReport, VariantsOptions, variants};
-use ml_core::RuntimeChoice;
+use ml_core::{Model, ModelOptions, RuntimeChoice, VariantChoice};
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/tiny-sentiment")
@@ -95,7 +95,7 @@ fn the_manifest_says_what_was_refused_and_why() {
     let names: Vec<&str> = entries.iter().map(|variant| variant["name"].as_str().unwrap()).collect();
     assert_eq!(
         (manifest["version"].as_integer(), names),
-        (Some(1), vec!["original", "fp16-weights", "int8-dynamic"])
+        (Some(2), vec!["original", "fp16-weights", "int8-dynamic"])
     );
     let refused = entries[2]["refused"].as_array().unwrap();
     let reason = "the cosine of an item alone and in a batch is";
@@ -108,6 +108,30 @@ fn the_manifest_says_what_was_refused_and_why() {
     options.variants = vec![Recipe::Int8Dynamic];
     options.compared = Vec::new();
     assert!(!variants(&options).unwrap().passed());
+    served_by_it(&options.folder);
+}
+
+/// What `ml-core` makes of the manifest, after a run for one more variant.
+fn served_by_it(folder: &Path) {
+    // A server looks for the manifest beside the model.
+    std::fs::copy(data().join("model.onnx"), folder.join("model.onnx")).unwrap();
+    let load = |variant| {
+        let runtime = RuntimeChoice::OnnxRuntime;
+        Model::load(folder.join("model.onnx"), &ModelOptions { runtime, variant, ..ModelOptions::default() })
+    };
+    let model = load(VariantChoice::Auto).unwrap();
+    let passed_over: Vec<String> = model.variant().passed_over.iter().map(ToString::to_string).collect();
+    assert!(
+        passed_over.iter().any(|one| one == "int8-dynamic: an answer depends on what else is in its batch"),
+        "{passed_over:?}"
+    );
+    let named = load(VariantChoice::Named("int8-dynamic".to_owned())).unwrap();
+    assert!(named.path().ends_with("model.int8-dynamic.onnx"));
+    assert!(named.variant().why.starts_with("it was asked for by name, although "), "{:?}", named.variant());
+    // The earlier run has measured this one.
+    assert!(load(VariantChoice::Named("fp16-weights".to_owned())).is_ok());
+    let error = load(VariantChoice::Named("packed".to_owned())).err().unwrap().to_string();
+    assert!(error.ends_with("there is original, int8-dynamic, fp16-weights"), "{error}");
 }
 
 #[test]

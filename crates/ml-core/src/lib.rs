@@ -23,8 +23,10 @@ pub use lookup::{
 pub use pipeline::Pipeline;
 pub use rejection::Rejection;
 pub use runtime::{
-    Dimension, Element, ElementType, LoadError, LoadErrorKind, Model, ModelOptions, OnnxRuntimeNotFound,
-    OptimisedCopy, Output, Outputs, RuntimeChoice, Signature, Tensor, TensorInfo, find_onnxruntime,
+    Dimension, Element, ElementType, LoadError, LoadErrorKind, MANIFEST, MANIFEST_VERSION, Machine, Measured,
+    Model, ModelOptions, Needs, ORIGINAL, OnnxRuntimeNotFound, OptimisedCopy, Output, Outputs, PassedOver,
+    RuntimeChoice, Signature, Tensor, TensorInfo, Variant, VariantChoice, VariantError, content_digest,
+    find_onnxruntime,
 };
 pub use stage::{Stage, Timings};
 pub use threads::{ThreadPlan, ThreadWishes};

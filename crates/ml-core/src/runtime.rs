@@ -2,12 +2,14 @@
 //!
 //! The two foreign engines have one door each: `onnxruntime.rs` and `rten.rs`. Nothing else names them.
 
+mod digest;
 mod elastic;
 mod error;
 mod onnxruntime;
 mod rten;
 mod slots;
 mod tensor;
+mod variants;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,9 +18,15 @@ use std::sync::Arc;
 
 use crate::{ModelError, ThreadPlan};
 
+pub use self::digest::content_digest;
 pub use self::error::{LoadError, LoadErrorKind};
 pub use self::onnxruntime::{OnnxRuntimeNotFound, find_onnxruntime};
 pub use self::tensor::{Element, ElementType, Tensor};
+use self::variants::Here;
+pub use self::variants::{
+    MANIFEST, MANIFEST_VERSION, Machine, Measured, Needs, ORIGINAL, PassedOver, Variant, VariantChoice,
+    VariantError,
+};
 
 /// Which runtime shall run a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,6 +66,11 @@ pub struct ModelOptions {
     pub threads: ThreadPlan,
     /// Whether the optimised form of the model is kept on disk.
     pub optimised_copy: OptimisedCopy,
+    /// Which form of the model serves, where there are variants beside it.
+    pub variant: VariantChoice,
+    /// Whether the caller can give packed batches, so that a variant may take them;
+    /// [`Model::takes_packed_batches`] then says whether the one that was chosen does.
+    pub packed_batches: bool,
 }
 
 /// One size of a tensor's shape.
@@ -202,35 +215,42 @@ pub struct Model(Arc<Loaded>);
 
 struct Loaded {
     path: PathBuf,
+    variant: Variant,
     backend: Box<dyn Backend>,
 }
 
 impl Model {
-    /// Loads an ONNX file.
+    /// Loads an ONNX file, or the variant of it that the options choose.
     ///
     /// With [`RuntimeChoice::Auto`], a machine without ONNX Runtime gets rten, unless the options name a library; which
     /// one runs, and what the other would gain, is logged.
     ///
     /// # Errors
     /// A [`LoadError`] names the file and the reason: no such file, not ONNX, an opset or operator that the
-    /// runtime does not know, no runtime.
+    /// runtime does not know, no runtime, no such variant.
     pub fn load(path: impl AsRef<Path>, options: &ModelOptions) -> Result<Self, LoadError> {
         let path = path.as_ref();
-        error::check_file(path)?;
+        let (path, variant) = variants::choose(path, &options.variant, || Here::of(options))
+            .map_err(|error| LoadError::new(path, LoadErrorKind::NoVariant(error)))?;
+        error::check_file(&path)?;
         let backend = match options.runtime {
-            RuntimeChoice::Rten => rten::load(path, options)?,
-            RuntimeChoice::OnnxRuntime => onnxruntime::load(path, options)?,
-            RuntimeChoice::Auto => Self::load_auto(path, options)?,
+            RuntimeChoice::Rten => rten::load(&path, options)?,
+            RuntimeChoice::OnnxRuntime => onnxruntime::load(&path, options)?,
+            RuntimeChoice::Auto => Self::load_auto(&path, options)?,
         };
+        let passed_over: Vec<String> = variant.passed_over.iter().map(ToString::to_string).collect();
         tracing::info!(
             model = %path.display(),
+            variant = variant.name,
+            why = variant.why,
+            passed_over = passed_over.join("; "),
             runtime = backend.name(),
             sessions = options.threads.runners,
             threads_per_session = options.threads.intra_op,
             threads_of_lone_run = options.threads.wide,
             "model loaded"
         );
-        Ok(Self(Arc::new(Loaded { path: path.to_owned(), backend })))
+        Ok(Self(Arc::new(Loaded { path, variant, backend })))
     }
 
     fn load_auto(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
@@ -253,6 +273,16 @@ impl Model {
     /// Returns the file that the model came from.
     pub fn path(&self) -> &Path {
         &self.0.path
+    }
+
+    /// Returns which form of the model serves, and why.
+    pub fn variant(&self) -> &Variant {
+        &self.0.variant
+    }
+
+    /// Returns whether the model takes packed batches, as its file says in its note `batches`.
+    pub fn takes_packed_batches(&self) -> bool {
+        self.signature().metadata.get("batches").is_some_and(|batches| batches == "packed")
     }
 
     /// Returns the name and version of the runtime that runs it.
@@ -299,6 +329,24 @@ impl Model {
     pub fn run(&self, inputs: Vec<(&str, Tensor<'_>)>) -> Result<Outputs, ModelError> {
         self.signature().check(&inputs)?;
         self.0.backend.run(inputs)
+    }
+}
+
+impl Here {
+    /// Finds out what a variant must suit. ONNX Runtime is looked for here, as it is when a model is loaded.
+    fn of(options: &ModelOptions) -> Self {
+        let found = match options.runtime {
+            RuntimeChoice::Rten => None,
+            RuntimeChoice::OnnxRuntime | RuntimeChoice::Auto => {
+                onnxruntime::name(options.onnxruntime_path.as_deref())
+            }
+        };
+        Self {
+            machine: Machine::here(),
+            runtime: found.unwrap_or_else(|| rten::NAME.to_owned()),
+            device: "cpu".to_owned(),
+            packed: options.packed_batches,
+        }
     }
 }
 

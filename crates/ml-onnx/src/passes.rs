@@ -26,7 +26,7 @@ pub use packed::Packed;
 pub use per_token::Int8PerToken;
 
 /// The fewest weights of a layer that is worth quantising.
-pub const WEIGHTS_MIN: usize = 1024;
+pub const WEIGHTS_MIN: usize = 512;
 
 /// Changes a model, and leaves what callers see of it: inputs, outputs and the axes that vary.
 pub trait Pass {

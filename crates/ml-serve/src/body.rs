@@ -46,6 +46,12 @@ pub(crate) fn media(request: &HttpRequest, wanted: &'static str) -> Result<Media
     }
 }
 
+/// Returns whether the body says that it is an image, of whatever kind: the bytes themselves tell which.
+pub(crate) fn is_image(request: &HttpRequest) -> bool {
+    let header = request.headers().get(CONTENT_TYPE).map(|header| header.as_bytes());
+    header.is_some_and(|media| media.len() > 6 && media[..6].eq_ignore_ascii_case(b"image/"))
+}
+
 /// How much of a body is read, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyLimits {

@@ -117,6 +117,12 @@ pub enum ApiError {
         /// The names that there are.
         known: String,
     },
+    /// A model that is for something else than what is asked of it, or one of several that could be meant.
+    #[error("{message}")]
+    WrongTask {
+        /// What was asked, and of what.
+        message: String,
+    },
     /// No such version of a model.
     #[error("there is no version {:?} of the model {:?}", cut(version), cut(name))]
     UnknownVersion {
@@ -230,7 +236,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code that the server itself can answer with; those of [`ml_core::Error::CODES`] come on top.
-    pub const CODES: [&'static str; 31] = [
+    pub const CODES: [&'static str; 32] = [
         "empty_body",
         "malformed_json",
         "invalid_utf8",
@@ -246,6 +252,7 @@ impl ApiError {
         "invalid_header",
         "invalid_item",
         "unknown_model",
+        "wrong_task",
         "unknown_version",
         "unloaded_model",
         "not_in_repository",
@@ -286,6 +293,7 @@ impl ApiError {
             Self::InvalidHeader { .. } => (StatusCode::BAD_REQUEST, "invalid_header"),
             Self::InvalidItem { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_item"),
             Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
+            Self::WrongTask { .. } => (StatusCode::BAD_REQUEST, "wrong_task"),
             Self::UnknownVersion { .. } => (StatusCode::NOT_FOUND, "unknown_version"),
             Self::Unloaded { .. } => (StatusCode::NOT_FOUND, "unloaded_model"),
             Self::NotInRepository { .. } => (StatusCode::NOT_FOUND, "not_in_repository"),

@@ -19,6 +19,7 @@ mod served;
 mod server;
 mod shutdown;
 mod state;
+mod tasks;
 mod tensors;
 mod wishes;
 

@@ -7,6 +7,7 @@ mod models;
 mod operations;
 mod schemas;
 mod statuses;
+mod tasks;
 mod tensors;
 
 use serde_json::Value;

@@ -1,12 +1,13 @@
 //! A model as the routes see it: raw JSON items in, raw JSON results out, whatever the pipeline's types are.
 
+use std::any::Any;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ml_core::{CacheOptions, CallOptions, Engine, EngineBuilder, Pipeline, Timings, WhenFull};
+use ml_core::{CacheOptions, CallOptions, Engine, EngineBuilder, Model, Pipeline, Timings, WhenFull};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -54,6 +55,15 @@ pub struct ModelInfo {
     pub details: serde_json::Map<String, serde_json::Value>,
 }
 
+impl ModelInfo {
+    /// Returns what a model says about itself: what runs it, which form of it serves, and why.
+    pub fn of(model: &Model) -> Self {
+        let mut details = serde_json::Map::new();
+        details.insert("variant".to_owned(), serde_json::json!(model.variant()));
+        Self { runtime: Some(model.runtime().to_owned()), details, ..Self::default() }
+    }
+}
+
 /// An engine whose types are forgotten.
 pub(crate) trait Served: Send + Sync {
     /// Answers each item, in order.
@@ -64,6 +74,9 @@ pub(crate) trait Served: Send + Sync {
 
     /// Takes no new work; what was accepted is still answered.
     fn close(&self);
+
+    /// Returns itself, for protocols that ask for a model of a certain type.
+    fn any(&self) -> &dyn Any;
 
     /// Returns the model as one of raw tensors, where it is one.
     fn tensors(&self) -> Option<&TensorModel> {
@@ -84,6 +97,10 @@ pub(crate) struct TypedModel<P: Pipeline> {
 impl<P: Pipeline> TypedModel<P> {
     pub fn new(engine: Engine<P>) -> Self {
         Self { engine }
+    }
+
+    pub fn engine(&self) -> &Engine<P> {
+        &self.engine
     }
 }
 
@@ -197,6 +214,10 @@ where
 
     fn close(&self) {
         self.engine.close();
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
     }
 }
 

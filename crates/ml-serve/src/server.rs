@@ -14,8 +14,8 @@ use actix_web::rt::time::timeout;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use ml_core::{
-    EngineBuilder, LoadError, Metrics, Model, ModelOptions, OptimisedCopy, Pipeline, RuntimeChoice,
-    ThreadPlan, ThreadWishes, WhenFull,
+    EngineBuilder, LoadError, Metrics, ModelOptions, OptimisedCopy, Pipeline, RuntimeChoice, ThreadPlan,
+    ThreadWishes, VariantChoice, WhenFull,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,7 +29,7 @@ use crate::registry::Registry;
 use crate::repository::{self, Factory, Poller, Repository, WARM_UP_TIMEOUT};
 use crate::served::{ModelInfo, TypedModel, within};
 use crate::state::{self, State};
-use crate::{ApiError, grpc, logs, request, routes, served, shutdown};
+use crate::{ApiError, grpc, logs, request, routes, served, shutdown, tasks};
 
 /// The longest that a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -165,6 +165,7 @@ impl Server {
             wide: config.wide_threads,
         });
         tracing::info!(%threads, "thread plan");
+        memory::keep_a_heap_for_each_cpu(threads.cpus);
         let preprocess = ml_core::preprocess_pool(threads.preprocess);
         let options = model_options(&config, threads);
         let factory = Factory { config, threads, metrics: Metrics::default(), preprocess, options };
@@ -242,19 +243,16 @@ impl Server {
     /// Names the file that cannot be loaded, and the reason.
     pub fn configured_models(mut self) -> Result<Self, Box<dyn StdError + Send + Sync>> {
         for entry in self.factory.config.models.clone() {
-            if entry.name.is_none() && repository::is_repository(&entry.path) {
+            if !tasks::is_one_model(&entry) && repository::is_repository(&entry.path) {
                 self.repositories.push(entry.path);
                 continue;
             }
-            let file = onnx::model_file(&entry.path)?;
-            let name = entry.name.unwrap_or_else(|| onnx::model_name(&entry.path));
+            let name = entry.name.clone().unwrap_or_else(|| onnx::model_name(&entry.path));
             if let Err(reason) = self.check_name(&name) {
                 self.refuse_name(&name, reason);
                 continue;
             }
-            let onnx = Model::load(file, &self.factory.options)?;
-            let settled = self.factory.settle_file(&name, &onnx)?;
-            self.add(self.factory.serve(&name, 1, onnx, settled));
+            self.add(tasks::serve(&self.factory, &name, &entry)?);
         }
         Ok(self)
     }
@@ -299,6 +297,12 @@ fn model_options(config: &Config, threads: ThreadPlan) -> ModelOptions {
             config::OptimisedCopy::BesideModel => OptimisedCopy::BesideModel,
             config::OptimisedCopy::Never => OptimisedCopy::Never,
         },
+        variant: match config.variant.as_str() {
+            "auto" => VariantChoice::Auto,
+            name => VariantChoice::Named(name.to_owned()),
+        },
+        // Raw tensors are put together as they come; a pipeline that packs says so itself.
+        packed_batches: false,
     }
 }
 

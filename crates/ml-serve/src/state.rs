@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
@@ -92,6 +92,8 @@ pub(crate) struct State {
     /// What the server calls itself.
     pub name: String,
     pub metrics: HttpMetrics,
+    /// When the server was started, in seconds since 1970.
+    pub started_s: u64,
     /// Memory that callers share.
     pub regions: Regions,
     /// Which requests are traced.
@@ -108,9 +110,10 @@ impl State {
         metrics: HttpMetrics,
     ) -> Self {
         let (draining, told) = (AtomicBool::new(false), Notify::new());
+        let started_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (limits, name) = (Limits::from(config), config.server_name.clone());
-        let regions = Regions::new(limits.shared_memory_bytes_max);
-        Self { models, repository, limits, name, metrics, regions, traces: Traces::default(), draining, told }
+        let (regions, traces) = (Regions::new(limits.shared_memory_bytes_max), Traces::default());
+        Self { models, repository, limits, name, metrics, started_s, regions, traces, draining, told }
     }
 
     /// From now on the server is not ready, and asks its callers to go elsewhere.

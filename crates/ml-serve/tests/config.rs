@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ml_serve::config::{
-    Config, ConfigError, Invocation, Kind, LogFormat, ModelControl, ModelEntry, OptimisedCopy, RuntimeChoice,
-    SETTINGS, Setting, from_sources,
+    Config, ConfigError, Invocation, Kind, LogFormat, ModelControl, ModelEntry, ModelTask, OptimisedCopy,
+    RuntimeChoice, SETTINGS, Setting, from_sources,
 };
 
 #[path = "config/documents.rs"]
@@ -53,6 +53,9 @@ fn samples(setting: &Setting) -> [String; 3] {
         }
         Kind::Choice(choices) => [1, 0, choices.len() - 1].map(|n| choices[n].word.to_owned()),
         Kind::Text { .. } if setting.key == "log_level" => ["warn", "debug", "trace"].map(str::to_owned),
+        Kind::Text { .. } if setting.key == "variant" => {
+            ["int8-mixed", "original", "fp16"].map(str::to_owned)
+        }
         Kind::Text { .. } => ["::1", "localhost", "example.org"].map(str::to_owned),
         Kind::Port { .. } => ["0", "8001", "off"].map(str::to_owned),
         Kind::Path { .. } => ["a.so", "/b.so", "c/d.so"].map(str::to_owned),
@@ -101,6 +104,7 @@ fn every_key_reaches_its_own_field() {
         runtime = "onnxruntime"
         onnxruntime_path = "lib/libonnxruntime.so"
         optimised_copy = "never"
+        variant = "int8-mixed"
         model_control = "explicit"
         repository_poll_ms = 20
         batch_items_max = 6
@@ -128,8 +132,11 @@ fn every_key_reaches_its_own_field() {
         [[models]]
         path = "b.onnx"
     "#;
-    let model =
-        |path: &str, name: Option<&str>| ModelEntry { path: path.into(), name: name.map(str::to_owned) };
+    let model = |path: &str, name: Option<&str>| ModelEntry {
+        path: path.into(),
+        name: name.map(str::to_owned),
+        task: ModelTask::default(),
+    };
     let expected = Config {
         host: "0.0.0.0".into(),
         port: 1,
@@ -142,6 +149,7 @@ fn every_key_reaches_its_own_field() {
         runtime: RuntimeChoice::OnnxRuntime,
         onnxruntime_path: Some("lib/libonnxruntime.so".into()),
         optimised_copy: OptimisedCopy::Never,
+        variant: "int8-mixed".into(),
         model_control: ModelControl::Explicit,
         repository_poll: Duration::from_millis(20),
         batch_items_max: 6,
@@ -237,7 +245,10 @@ fn only_a_path_may_be_other_than_unicode() {
         other => panic!("{other:?}"),
     };
     assert_eq!(config.onnxruntime_path, Some(text(b"").into()));
-    assert_eq!(config.models, [ModelEntry { path: text(b"model").into(), name: None }]);
+    assert_eq!(
+        config.models,
+        [ModelEntry { path: text(b"model").into(), name: None, task: ModelTask::default() }]
+    );
     let error = read(["--log-level".into(), text(b"info,a=")]).unwrap_err().to_string();
     assert!(error.starts_with("flag --log-level: log_level is \"info,a=\u{fffd}\"; it takes "), "{error}");
 }

@@ -35,6 +35,7 @@ fn refusals() -> Vec<ApiError> {
             reason: text("invalid type: integer, expected a string"),
         },
         ApiError::UnknownModel { name: text("iriss"), known: text("iris") },
+        ApiError::WrongTask { message: text("the model \"iris\" is not for text embedding") },
         ApiError::UnknownVersion { name: text("iris"), version: text("2") },
         ApiError::Unloaded { name: text("iris") },
         ApiError::NotInRepository { name: text("iris") },

@@ -5,17 +5,9 @@ use ndarray::{Array1, Array2};
 
 use crate::limit::{Batch, Item, LimitError};
 
-/// What the note "batches" of a packed model says.
-const PACKED: &str = "packed";
-
-/// Returns whether a model takes packed batches.
-pub(super) fn is_packed(model: &Model) -> bool {
-    model.signature().metadata.get("batches").is_some_and(|batches| batches == PACKED)
-}
-
 /// Puts items together for a model. An item's inputs are in the order of the padded model: ids, mask, and others.
 pub(super) fn make(model: &Model, items: &[&Item]) -> Result<Batch, LimitError> {
-    if is_packed(model) {
+    if model.takes_packed_batches() {
         return packed(items);
     }
     let names: Vec<String> = model.signature().inputs.iter().map(|input| input.name.clone()).collect();

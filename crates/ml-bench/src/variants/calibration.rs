@@ -51,6 +51,10 @@ impl Calibration {
     ) -> Result<Self, Error> {
         let layers = model.graph.iter().flat_map(|graph| graph.linears(WEIGHTS_MIN));
         let widths: HashMap<String, usize> = layers.map(|layer| (layer.input, layer.width_in)).collect();
+        if widths.is_empty() {
+            // The pass that asks for ranges says what is wrong with such a model.
+            return Ok(Self { inputs: HashMap::new() });
+        }
         let values: Vec<&str> = widths.keys().map(String::as_str).collect();
         let probe = Probe::new(model, &values, place)?;
         let mut columns: HashMap<String, Columns> =

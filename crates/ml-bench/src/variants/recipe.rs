@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ml_core::Needs;
 use ml_onnx::calibrate::RangeMethod;
 use ml_onnx::passes::{
     Clean, Fold, Fp16, Fp16Form, Int8Dynamic, Int8PerToken, Int8Static, Int8Tables, Packed,
@@ -79,6 +80,31 @@ impl Recipe {
                 | Self::Ffn30Int8Mixed
                 | Self::Ffn50Heads33Int8Mixed
         )
+    }
+
+    /// Returns whether its scales are of the whole batch, so that an answer depends on what else is in it.
+    pub(super) fn depends_on_batch(self) -> bool {
+        self == Self::Int8Dynamic
+    }
+
+    /// Returns what a machine must have for the variant to be worth anything there.
+    pub(super) fn needs(self) -> Needs {
+        match self {
+            Self::Fp16 => Needs::Accelerator,
+            Self::Fp16Weights | Self::Packed | Self::Ffn30 | Self::Ffn50Heads33 | Self::Pruned60 => {
+                Needs::Nothing
+            }
+            Self::Int8Dynamic
+            | Self::Int8StaticMinMax
+            | Self::Int8Static
+            | Self::Int8StaticEntropy
+            | Self::Int8Mixed
+            | Self::Int8PerToken
+            | Self::PackedInt8Mixed
+            | Self::PackedInt8PerToken
+            | Self::Ffn30Int8Mixed
+            | Self::Ffn50Heads33Int8Mixed => Needs::Int8Products,
+        }
     }
 
     fn profile(self, shop: &Workshop<'_>) -> Result<Option<Profile>, Error> {

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use ml_core::{Machine, Needs};
 use serde::Serialize;
 
-use super::{Gates, Measured, Quality, Recipe, Speeds, VariantsOptions, batches};
+use super::{Gates, Measured, Quality, Recipe, Speeds, VariantsOptions};
 use crate::grid::Grid;
 use crate::html::Page;
 use crate::memory::mib;
@@ -17,8 +18,10 @@ pub struct VariantsReport {
     pub model: String,
     /// What ran all of them.
     pub runtime: String,
-    /// The machine.
+    /// The kind of machine.
     pub machine: String,
+    /// What they ran on there.
+    pub device: String,
     /// Items that calibration looked at.
     pub calibration_items: usize,
     /// Items that were measured on.
@@ -38,12 +41,18 @@ pub struct VariantReport {
     pub name: String,
     /// Its file's name.
     pub file: String,
+    /// What its file is known by ([`ml_core::content_digest`]).
+    pub content: String,
     /// Whether it takes packed batches.
     pub packed: bool,
     /// Whether it was made for comparison only, and need not hold the gates.
     pub compared: bool,
     /// Whether only its predictions are the original's, within the gates, and not its other outputs.
     pub for_task: bool,
+    /// Whether an answer depends on what else is in the batch, as with scales of the whole batch.
+    pub depends_on_batch: bool,
+    /// What a machine must have for it to be worth anything there.
+    pub needs: Needs,
     /// What it does not hold; empty where it may serve.
     pub refused: Vec<String>,
     /// The size of its file.
@@ -73,9 +82,13 @@ impl VariantsReport {
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default(),
-            packed: batches::is_packed(&measured.model),
+            content: measured.content.clone(),
+            packed: measured.model.takes_packed_batches(),
             compared: index > options.variants.len(),
             for_task: measured.recipe.is_some_and(Recipe::is_for_task),
+            depends_on_batch: quality.alone_cosine_min < options.gates.alone_cosine_min
+                || measured.recipe.is_some_and(Recipe::depends_on_batch),
+            needs: measured.recipe.map_or(Needs::Nothing, Recipe::needs),
             refused: match measured.recipe {
                 // The original is what it is.
                 None if index == 0 => Vec::new(),
@@ -90,7 +103,8 @@ impl VariantsReport {
         Self {
             model: options.workload.model.display().to_string(),
             runtime: models.first().map(|measured| measured.model.runtime().to_owned()).unwrap_or_default(),
-            machine: machine(),
+            machine: Machine::here().to_string(),
+            device: "cpu".to_owned(),
             calibration_items,
             items,
             rounds: options.rounds.get(),
@@ -183,29 +197,4 @@ impl fmt::Display for VariantsReport {
         write!(f, "{}\n{}\n\n{}", self.model, self.summary(), self.grid())?;
         self.refusals().iter().try_for_each(|line| writeln!(f, "{line}"))
     }
-}
-
-/// Returns what decides how fast integers are: the architecture, and what it has for them.
-fn machine() -> String {
-    let mut features: Vec<&str> = Vec::new();
-    #[cfg(target_arch = "x86_64")]
-    for (name, there) in [
-        ("avx2", std::is_x86_feature_detected!("avx2")),
-        ("avx512f", std::is_x86_feature_detected!("avx512f")),
-        ("avx512vnni", std::is_x86_feature_detected!("avx512vnni")),
-        ("avxvnni", std::is_x86_feature_detected!("avxvnni")),
-        ("avx512bf16", std::is_x86_feature_detected!("avx512bf16")),
-    ] {
-        features.extend(there.then_some(name));
-    }
-    #[cfg(target_arch = "aarch64")]
-    for (name, there) in [
-        ("dotprod", std::arch::is_aarch64_feature_detected!("dotprod")),
-        ("i8mm", std::arch::is_aarch64_feature_detected!("i8mm")),
-        ("bf16", std::arch::is_aarch64_feature_detected!("bf16")),
-        ("fp16", std::arch::is_aarch64_feature_detected!("fp16")),
-    ] {
-        features.extend(there.then_some(name));
-    }
-    [std::env::consts::ARCH].into_iter().chain(features).collect::<Vec<_>>().join(" ")
 }

@@ -46,6 +46,11 @@ pub(super) fn load(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backen
     Ok(Box::new(OnnxRuntime { name, signature, sessions, _weights: weights }))
 }
 
+/// Returns the name and version of the ONNX Runtime that is found.
+pub(super) fn name(explicit: Option<&Path>) -> Option<String> {
+    environment(explicit).ok().map(|runtime| runtime.name.clone())
+}
+
 fn load_error(path: &Path, runtime: &str, error: &ort::Error) -> LoadError {
     match error.code() {
         ort::ErrorCode::InvalidProtobuf => {

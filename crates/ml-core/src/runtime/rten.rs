@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{ModelError, ThreadPlan};
 
-const NAME: &str = "rten 0.27";
+pub(super) const NAME: &str = "rten 0.27";
 
 struct Rten {
     model: rten::Model,

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::SETTINGS;
+use super::{ModelTask, SETTINGS};
 
 /// Everything an operator may decide about the server; `Default` is the table's defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Config {
     pub onnxruntime_path: Option<PathBuf>,
     /// Whether the optimised form of each model is kept on disk.
     pub optimised_copy: OptimisedCopy,
+    /// Which form of each model serves: `auto`, `original`, or a variant's name.
+    pub variant: String,
     /// Who decides which models of a repository are served.
     pub model_control: ModelControl,
     /// Time between two looks at the repositories.
@@ -124,6 +126,8 @@ pub struct ModelEntry {
     pub path: PathBuf,
     /// Name in URLs; `None` is taken from the path.
     pub name: Option<String>,
+    /// What is made of it.
+    pub task: ModelTask,
 }
 
 impl Default for Config {
@@ -151,6 +155,7 @@ impl Config {
             runtime: RuntimeChoice::Auto,
             onnxruntime_path: None,
             optimised_copy: OptimisedCopy::Never,
+            variant: String::new(),
             model_control: ModelControl::None,
             repository_poll: Duration::ZERO,
             batch_items_max: 0,

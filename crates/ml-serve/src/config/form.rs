@@ -48,6 +48,13 @@ pub(super) fn path(key: &'static str, text: &OsStr) -> Result<PathBuf, Problem> 
     }
 }
 
+/// Tells whether the text can stand in a URL, and in a file's name, as it is; `.` and `..` cannot.
+pub(super) fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
 /// Tells whether the text is an IP address (without brackets or port) or a host name.
 pub(super) fn is_host(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || is_host_name(text)

@@ -6,14 +6,14 @@ use toml::de::DeValue;
 use super::error::{ConfigError, Problem, did_you_mean};
 use super::file::{Place, describe, in_order};
 use super::nearest::nearest;
-use super::{ModelEntry, SETTINGS, form};
+use super::{ModelEntry, ModelTask, SETTINGS, form, tasks};
 
 const PATH: Field = Field { key: "models.path", takes: form::PATH, check: |path| !path.is_empty() };
 
 const NAME: Field = Field {
     key: "models.name",
     takes: "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit",
-    check: is_name,
+    check: form::is_name,
 };
 
 /// One key of the tables: a text of a checked form.
@@ -35,17 +35,18 @@ fn entry(place: &Place<'_>, table: &Spanned<DeValue<'_>>) -> Result<ModelEntry, 
     let DeValue::Table(fields) = table.get_ref() else {
         return Err(not_tables(place, table));
     };
-    let (mut path, mut name) = (None, None);
+    let (mut path, mut name, mut task) = (None, None, ModelTask::default());
     for (key, value) in in_order(fields) {
         let refuse = |problem| place.line(key.span().start).refuse(problem);
         match key.get_ref().as_ref() {
             "path" => path = Some(PATH.text(value.get_ref()).map_err(refuse)?),
             "name" => name = Some(NAME.text(value.get_ref()).map_err(refuse)?),
+            other if tasks::take(&mut task, place, other, value)? => {}
             other => return Err(refuse(unknown(other))),
         }
     }
     match path {
-        Some(path) => Ok(ModelEntry { path: path.into(), name }),
+        Some(path) => Ok(ModelEntry { path: path.into(), name, task }),
         None => {
             let problem = Problem::Missing { key: PATH.key, takes: PATH.takes };
             Err(place.line(table.span().start).refuse(problem))
@@ -67,13 +68,6 @@ impl Field {
     }
 }
 
-/// Tells whether the text can stand in a URL as it is; `.` and `..` cannot.
-fn is_name(text: &str) -> bool {
-    text.len() <= 64
-        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-}
-
 fn not_tables(place: &Place<'_>, value: &Spanned<DeValue<'_>>) -> ConfigError {
     place.line(value.span().start).refuse(Problem::Refused {
         key: "models",
@@ -88,7 +82,7 @@ fn unknown(key: &str) -> Problem {
     let hint = if SETTINGS.iter().any(|setting| setting.key == key) {
         Some("settings stand above the first [[models]]".to_owned())
     } else {
-        nearest(key, ["path", "name"]).map(did_you_mean)
+        nearest(key, ["path", "name"].into_iter().chain(tasks::KEYS)).map(did_you_mean)
     };
     Problem::Unknown { key: Some(format!("models.{key}")), hint }
 }

@@ -88,6 +88,17 @@ pub const SETTINGS: &[Setting] = &[
         ]),
     },
     Setting {
+        key: "variant",
+        help: "which form of each model serves",
+        kind: Kind::Text {
+            word: "NAME",
+            form: "auto, original, or a variant's name",
+            default: "auto",
+            check: form::is_name,
+            set: |config, name| config.variant = name,
+        },
+    },
+    Setting {
         key: "model_control",
         help: "who loads models of a repository",
         kind: Kind::Choice(&[
@@ -199,7 +210,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "remote_settings",
-        help: "whether requests may change log and trace settings",
+        help: "requests may change log and trace settings",
         kind: Kind::Choice(&[
             Choice { word: "off", set: |config| config.remote_settings = false },
             Choice { word: "on", set: |config| config.remote_settings = true },

@@ -1,5 +1,6 @@
 //! A model of raw tensors behind an engine: what every protocol of tensors calls.
 
+use std::any::Any;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -9,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::json::{self, NamedTensors};
 use super::sequences::Sequences;
-use super::{OnnxPipeline, Span};
+use super::{Columns, OnnxPipeline, Span};
 use crate::served::{
     Extracted, Item, ItemResult, Later, ModelInfo, Reply, Served, check_by_example, extract,
 };
@@ -38,13 +39,21 @@ pub(crate) struct TensorModel {
     engine: Engine<OnnxPipeline>,
     /// Whether answers are remembered, so that even a large item is worth hashing.
     remembers: bool,
+    /// What items name, where they do not name the model's tensors.
+    columns: Option<Columns>,
     calls: Mutex<CallStatistics>,
     sequences: Sequences,
 }
 
 impl TensorModel {
-    pub fn new(engine: Engine<OnnxPipeline>, remembers: bool, sequences_max: usize) -> Self {
-        Self { engine, remembers, calls: Mutex::default(), sequences: Sequences::new(sequences_max) }
+    pub fn new(
+        engine: Engine<OnnxPipeline>,
+        remembers: bool,
+        columns: Option<Columns>,
+        sequences_max: usize,
+    ) -> Self {
+        let sequences = Sequences::new(sequences_max);
+        Self { engine, remembers, columns, calls: Mutex::default(), sequences }
     }
 
     pub fn sequences(&self) -> &Sequences {
@@ -63,17 +72,24 @@ impl TensorModel {
     pub fn info(&self) -> ModelInfo {
         let (pipeline, signature) = (self.pipeline(), self.pipeline().signature());
         let list = |infos: &[TensorInfo]| infos.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let mut details = serde_json::Map::new();
+        let ModelInfo { runtime, mut details, .. } = ModelInfo::of(pipeline.model());
         details.insert("inputs".to_owned(), json!(list(&signature.inputs)));
         details.insert("outputs".to_owned(), json!(list(&signature.outputs)));
         details.insert("batched".to_owned(), json!(pipeline.batched()));
+        if let Some(columns) = &self.columns {
+            details.insert("task".to_owned(), json!("tabular"));
+            details.insert("columns".to_owned(), columns.described());
+        }
         if !signature.metadata.is_empty() {
             details.insert("metadata".to_owned(), json!(signature.metadata));
         }
         ModelInfo {
             description: Some(format!("the ONNX model {}", pipeline.model().path().display())),
-            runtime: Some(pipeline.model().runtime().to_owned()),
-            example: Some(json::example(pipeline.wanted())),
+            runtime,
+            example: Some(match &self.columns {
+                Some(columns) => columns.example(),
+                None => json::example(pipeline.wanted()),
+            }),
             input_schema: Some(openapi::item_schema(pipeline)),
             output_schema: Some(openapi::output_schema(pipeline)),
             details,
@@ -143,7 +159,10 @@ impl TensorModel {
 
     fn read(&self, item: &str) -> Result<Tensors, ApiError> {
         let item: &RawValue = extract(item)?;
-        let read = json::read_item(item, self.pipeline().wanted());
+        let read = match &self.columns {
+            Some(columns) => columns.read(item, &self.pipeline().signature().inputs),
+            None => json::read_item(item, self.pipeline().wanted()),
+        };
         read.map_err(|rejection| ApiError::Engine(ml_core::Error::Rejected(rejection)))
     }
 
@@ -177,6 +196,10 @@ impl Served for TensorModel {
 
     fn close(&self) {
         self.engine.close();
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
     }
 
     fn tensors(&self) -> Option<&TensorModel> {

@@ -24,6 +24,8 @@ pub(super) enum Body {
     None,
     /// JSON of this schema, which may be left out.
     Json(&'static str),
+    /// JSON of this schema, with something to compute.
+    Work(&'static str),
     /// One item of the model.
     Item,
     /// Many items of the model.
@@ -63,6 +65,8 @@ const TENSORS: &str = "open inference protocol";
 const REPOSITORY: &str = "model repository";
 const MEMORY: &str = "shared memory";
 const SETTINGS: &str = "settings";
+const OPENAI: &str = "as OpenAI has it";
+const TEI: &str = "as text-embeddings-inference has it";
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -132,6 +136,20 @@ pub(super) fn of(method: &str, pattern: &str) -> Option<Described> {
         }
         ("GET", "/v2/logging") => (SETTINGS, Body::None, Answer::Json("LogSettings"), &[]),
         ("POST", "/v2/logging") => (SETTINGS, Body::Json("LogSettings"), Answer::Json("LogSettings"), CHANGE),
+        ("GET", "/v1/models") => (OPENAI, Body::None, Answer::Json("OpenAiModels"), &[]),
+        ("GET", "/v1/models/{model}") => (OPENAI, Body::None, Answer::Json("OpenAiModel"), &[400, 404]),
+        ("POST", "/v1/embeddings") => {
+            (OPENAI, Body::Work("EmbeddingsRequest"), Answer::Json("Embeddings"), PREDICT)
+        }
+        ("POST", "/embed" | "/tei/{model}/embed") => {
+            (TEI, Body::Work("EmbedRequest"), Answer::Json("Vectors"), PREDICT)
+        }
+        ("POST", "/predict" | "/tei/{model}/predict") => {
+            (TEI, Body::Work("PredictRequest"), Answer::Json("Predicted"), PREDICT)
+        }
+        ("POST", "/rerank" | "/tei/{model}/rerank") => {
+            (TEI, Body::Work("RerankRequest"), Answer::Json("Ranks"), PREDICT)
+        }
         _ => return None,
     };
     Some(Described { tag, body, answer, refusals })
@@ -161,7 +179,7 @@ impl Body {
     pub fn headers(self) -> Vec<&'static str> {
         match self {
             Self::None | Self::Json(_) => Vec::new(),
-            Self::Item | Self::Items => WISHES.to_vec(),
+            Self::Work(_) | Self::Item | Self::Items => WISHES.to_vec(),
             Self::Tensors => [&WISHES[..], &[binary::HEADER]].concat(),
         }
     }
@@ -173,6 +191,7 @@ impl Body {
         let body = match self {
             Self::None => return None,
             Self::Json(schema) => body.required(Some(Required::False)).content(JSON, json(schema).build()),
+            Self::Work(schema) => body.content(JSON, json(schema).build()),
             Self::Item => body.content(JSON, shown("item")),
             Self::Items => {
                 let lines =

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use utoipa::openapi::ComponentsBuilder;
 
+use super::tasks;
 use crate::oip::describe::{ModelMetadata, ServerMetadata, TensorMetadata};
 use crate::oip::regions::Registered;
 use crate::oip::repository::Indexed;
@@ -61,7 +62,8 @@ pub(super) fn written() -> Map<String, Value> {
         ("Spans", spans(&["success", "fail", "queue", "compute_input", "compute_infer", "compute_output"])),
         ("Statistics", object(&[("model_stats", list(statistics(&text, &whole)))])),
     ];
-    all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+    let all = all.into_iter().chain(tasks::schemas(&text, &whole));
+    all.map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
 fn trace_setting(text: &Value) -> Value {

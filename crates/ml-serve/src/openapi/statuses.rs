@@ -8,6 +8,7 @@ use utoipa::openapi::{
 };
 
 use crate::oip::binary;
+use crate::routes;
 use crate::wishes::{PRIORITY_HEADER, TIMEOUT_HEADER};
 
 /// Every status that anything is refused with, and when.
@@ -29,10 +30,16 @@ const STATUSES: [(u16, &str); 14] = [
 ];
 
 /// The protocols by the paths that are theirs, and the schema of their refusals.
-const FORMS: [(&str, &str, &str); 2] = [("/v2", "tensors", "Refusal"), ("/", "", "ErrorBody")];
+const FORMS: [(&str, &str, &str); 4] = [
+    ("/v2", "tensors", "Refusal"),
+    ("/v1", "openai", "OpenAiRefusal"),
+    ("/tei", "tei", "TeiRefusal"),
+    ("/", "", "ErrorBody"),
+];
 
 /// Returns the name of the response to a refusal.
 pub(super) fn name(status: u16, path: &str) -> String {
+    let path = if routes::is_tei(path) { "/tei" } else { path };
     let form = FORMS.iter().find(|(prefix, _, _)| path.starts_with(prefix));
     of_form(status, form.map_or("", |(_, form, _)| form))
 }
@@ -99,5 +106,7 @@ mod tests {
     fn refusals_have_the_form_of_their_path() {
         assert_eq!(name(404, "/v2/models/{model}"), "tensors404");
         assert_eq!(name(404, "/models/{model}"), "404");
+        assert_eq!(name(404, "/v1/embeddings"), "openai404");
+        assert_eq!(name(404, "/embed"), "tei404");
     }
 }

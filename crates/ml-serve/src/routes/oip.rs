@@ -10,7 +10,7 @@ mod settings;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Resource};
 
-use super::read;
+use super::{post, read};
 use crate::ApiError;
 use crate::oip::Refusal;
 
@@ -63,7 +63,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .service(of_model("/ready", "GET, HEAD").route(read().to(models::model_ready)))
         .service(of_model("/config", "GET, HEAD").route(read().to(models::config)))
         .service(of_model("/stats", "GET, HEAD").route(read().to(models::statistics)))
-        .service(of_model("/infer", "POST").route(web::post().to(infer::infer)))
+        .service(of_model("/infer", "POST").route(post().to(infer::infer)))
         .service(
             resource(&["/v2/repository/index", "/v2/repository/{repository}/index"], "POST")
                 .route(web::post().to(repository::index)),

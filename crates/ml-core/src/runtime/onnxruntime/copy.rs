@@ -5,10 +5,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use twox_hash::XxHash3_64;
+
+use crate::content_digest;
 
 const FOLDER: &str = ".optimised";
 const GRAPH: &str = "graph.onnx";
@@ -16,9 +18,6 @@ const UNUSABLE: &str = "unusable.txt";
 
 /// Two hashes in hexadecimal digits, each with a dash.
 const KEY_BYTES: usize = 34;
-
-/// How much of a model is in memory at once while its hash is computed: what fits into a cache.
-const PART_BYTES: usize = 1 << 18;
 
 /// The file of the weights, as the graph names it.
 pub const WEIGHTS: &str = "weights.bin";
@@ -34,13 +33,12 @@ pub struct Copy {
 impl Copy {
     /// Finds the place of the copy of `model` made for `environment`.
     ///
-    /// The model is known by its content: a size and a time would miss a model that was trained again and
-    /// installed by a tool that fixes times, and would refuse a copy that was made when an image was built. Reading
-    /// takes about 20 ms for 90 MB; ONNX Runtime takes 100 ms and more to load them.
+    /// The model is known by its content ([`content_digest`]): a size and a time would also refuse a copy that was made when
+    /// an image was built. ONNX Runtime takes five times as long to load a model as it takes to read it.
     pub fn of(model: &Path, environment: &str) -> io::Result<Self> {
-        let content = content_hash(model)?;
+        let content = content_digest(model)?;
         let environment = XxHash3_64::oneshot(environment.as_bytes());
-        let mut name = OsString::from(format!("{content:016x}-{environment:016x}-"));
+        let mut name = OsString::from(format!("{content}-{environment:016x}-"));
         name.push(model.file_name().unwrap_or_default());
         let beside = model.parent().unwrap_or(Path::new(""));
         Ok(Self { folder: beside.join(FOLDER), name })
@@ -124,19 +122,5 @@ fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    }
-}
-
-fn content_hash(path: &Path) -> io::Result<u64> {
-    let mut file = File::open(path)?;
-    let mut part = Vec::with_capacity(PART_BYTES);
-    let mut hash = 0;
-    loop {
-        part.clear();
-        file.by_ref().take(PART_BYTES as u64).read_to_end(&mut part)?;
-        if part.is_empty() {
-            return Ok(hash);
-        }
-        hash = XxHash3_64::oneshot_with_seed(hash, &part);
     }
 }

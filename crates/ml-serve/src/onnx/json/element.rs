@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::tensors::{RawTensor, as_bytes};
 
 /// A JSON value that is no array.
-pub(super) enum Scalar<'a> {
+pub(in crate::onnx) enum Scalar<'a> {
     Null,
     Bool(bool),
     Unsigned(u64),
@@ -19,12 +19,15 @@ pub(super) enum Scalar<'a> {
     Float(f64),
     Text(&'a str),
     Object,
+    /// None of JSON: what a missing number may be taken for.
+    NotANumber,
 }
 
 impl fmt::Display for Scalar<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = match self {
             Self::Object => return f.write_str("an object"),
+            Self::NotANumber => return f.write_str("not a number"),
             Self::Null => json!(null),
             Self::Bool(value) => json!(value),
             Self::Unsigned(value) => json!(value),
@@ -42,12 +45,14 @@ impl Scalar<'_> {
             Self::Float(value) => Some(value),
             Self::Unsigned(value) => Some(value as f64),
             Self::Signed(value) => Some(value as f64),
+            Self::NotANumber => Some(f64::NAN),
             _ => None,
         }
     }
 
     fn finite<T: Copy>(&self, from: fn(f64) -> T, is_finite: fn(T) -> bool) -> Option<T> {
-        self.float().map(from).filter(|number| is_finite(*number))
+        let allowed = |number: &T| is_finite(*number) || matches!(self, Self::NotANumber);
+        self.float().map(from).filter(allowed)
     }
 
     fn bool(&self) -> Option<bool> {
@@ -68,7 +73,7 @@ impl Scalar<'_> {
 }
 
 /// A tensor element that JSON can carry.
-pub(super) trait JsonElement: Element {
+pub(in crate::onnx) trait JsonElement: Element {
     /// What to send, for the message when something else was sent.
     const WANTED: &'static str;
     fn read(scalar: &Scalar<'_>) -> Option<Self>;
