@@ -56,6 +56,7 @@ fn samples(setting: &Setting) -> [String; 3] {
         Kind::Text { .. } if setting.key == "variant" => {
             ["int8-mixed", "original", "fp16"].map(str::to_owned)
         }
+        Kind::Text { .. } if setting.key == "server_name" => ["triton", "a.b", "c-d"].map(str::to_owned),
         Kind::Text { .. } => ["::1", "localhost", "example.org"].map(str::to_owned),
         Kind::Port { .. } => ["0", "8001", "off"].map(str::to_owned),
         Kind::Path { .. } => ["a.so", "/b.so", "c/d.so"].map(str::to_owned),
