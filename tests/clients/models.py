@@ -86,6 +86,19 @@ def write_add(path, number):
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
+def write_slow(path, size=512, times=60):
+    """Writes a model that takes a good part of a second."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y"))
+    matrix = onnx.numpy_helper.from_array(np.full((size, size), 1 / size, np.float32), "matrix")
+    nodes = [helper.make_node("Add", ["x", "matrix"], ["p0"])]
+    nodes += [helper.make_node("MatMul", [f"p{time}", "matrix"], [f"p{time + 1}"]) for time in range(times)]
+    nodes.append(helper.make_node("ReduceMax", [f"p{times}"], ["max"], axes=[0, 1], keepdims=1))
+    nodes.append(helper.make_node("Squeeze", ["max", "axis"], ["y"]))
+    axis = onnx.numpy_helper.from_array(np.array([1], np.int64), "axis")
+    graph = helper.make_graph(nodes, "slow", [x], [y], [matrix, axis])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
 def write_sum(path):
     """Writes a model whose state is the sum of what it was given: rows of one number."""
     number, whole = TensorProto.FLOAT, TensorProto.INT32

@@ -217,6 +217,12 @@ pub enum ApiError {
         /// Most requests at once.
         limit_requests: usize,
     },
+    /// More sequences at once than the server keeps for a model.
+    #[error("{limit_sequences} sequences are under way, which is the limit; end one, or try again")]
+    TooManySequences {
+        /// Most sequences of a model.
+        limit_sequences: usize,
+    },
     /// The server cannot predict now.
     #[error("not ready: {reason}")]
     NotReady {
@@ -267,6 +273,7 @@ impl ApiError {
         "not_found",
         "method_not_allowed",
         "too_many_requests",
+        "too_many_sequences",
         "not_ready",
         "unwritable_answer",
     ];
@@ -310,6 +317,7 @@ impl ApiError {
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+            Self::TooManySequences { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_sequences"),
             Self::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
             Self::Unwritable { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "unwritable_answer"),
             Self::Engine(error) => {
@@ -349,6 +357,7 @@ impl ApiError {
                 Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
             }
             Self::TooManyRequests { .. }
+            | Self::TooManySequences { .. }
             | Self::NotReady { .. }
             | Self::Engine(ml_core::Error::ShuttingDown) => Some(1),
             _ => None,

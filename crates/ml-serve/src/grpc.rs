@@ -2,6 +2,7 @@
 
 mod answer;
 mod counted;
+mod deadline;
 mod describe;
 mod request;
 mod serve;

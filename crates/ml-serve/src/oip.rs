@@ -24,8 +24,9 @@ pub(crate) mod statistics;
 pub(crate) use self::refusal::Refusal;
 
 /// The extensions that are served, as server metadata names them.
-pub(crate) const EXTENSIONS: [&str; 10] = [
+pub(crate) const EXTENSIONS: [&str; 11] = [
     "classification",
+    "sequence",
     "model_repository",
     "schedule_policy",
     "model_configuration",

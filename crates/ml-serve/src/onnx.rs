@@ -4,6 +4,7 @@ mod columns;
 mod json;
 mod pipeline;
 mod runs;
+pub(crate) mod sequences;
 mod served;
 
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ use crate::onnx;
 use crate::registry::Registry;
 use crate::repository::{self, Factory, Poller, Repository, WARM_UP_TIMEOUT};
 use crate::served::{ModelInfo, TypedModel, within};
-use crate::state::{self, Limits, State};
+use crate::state::{self, State};
 use crate::{ApiError, grpc, logs, request, routes, served, shutdown, tasks};
 
 /// The longest that a client may take to send a request's head.
@@ -276,8 +276,7 @@ impl Server {
             return Err(ServeError::NoModels);
         }
         let metrics = HttpMetrics::new(&self.factory.metrics);
-        let limits = Limits::from(&self.factory.config);
-        let state = Data::new(State::new(self.models, repository, limits, metrics));
+        let state = Data::new(State::new(self.models, repository, &self.factory.config, metrics));
         let (config, http_threads) = (self.factory.config, self.factory.threads.http);
         let served = System::new().block_on(serve(&config, http_threads, &state));
         state.models.close();

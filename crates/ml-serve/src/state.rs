@@ -89,6 +89,8 @@ pub(crate) struct State {
     pub models: Registry,
     pub repository: Option<Repository>,
     pub limits: Limits,
+    /// What the server calls itself.
+    pub name: String,
     pub metrics: HttpMetrics,
     /// When the server was started, in seconds since 1970.
     pub started_s: u64,
@@ -104,13 +106,14 @@ impl State {
     pub fn new(
         models: Registry,
         repository: Option<Repository>,
-        limits: Limits,
+        config: &Config,
         metrics: HttpMetrics,
     ) -> Self {
         let (draining, told) = (AtomicBool::new(false), Notify::new());
         let started_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let (limits, name) = (Limits::from(config), config.server_name.clone());
         let (regions, traces) = (Regions::new(limits.shared_memory_bytes_max), Traces::default());
-        Self { models, repository, limits, metrics, started_s, regions, traces, draining, told }
+        Self { models, repository, limits, name, metrics, started_s, regions, traces, draining, told }
     }
 
     /// From now on the server is not ready, and asks its callers to go elsewhere.

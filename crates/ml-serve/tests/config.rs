@@ -56,6 +56,7 @@ fn samples(setting: &Setting) -> [String; 3] {
         Kind::Text { .. } if setting.key == "variant" => {
             ["int8-mixed", "original", "fp16"].map(str::to_owned)
         }
+        Kind::Text { .. } if setting.key == "server_name" => ["triton", "a.b", "c-d"].map(str::to_owned),
         Kind::Text { .. } => ["::1", "localhost", "example.org"].map(str::to_owned),
         Kind::Port { .. } => ["0", "8001", "off"].map(str::to_owned),
         Kind::Path { .. } => ["a.so", "/b.so", "c/d.so"].map(str::to_owned),
@@ -117,6 +118,8 @@ fn every_key_reaches_its_own_field() {
         item_bytes_max = 8_000
         call_items_max = 9
         shared_memory_bytes_max = "18KiB"
+        sequences_max = 19
+        server_name = "triton"
         remote_settings = "on"
         concurrent_requests_max = 10
         request_timeout_ms = 11
@@ -160,6 +163,8 @@ fn every_key_reaches_its_own_field() {
         item_bytes_max: 8000,
         call_items_max: 9,
         shared_memory_bytes_max: 18 * 1024,
+        sequences_max: 19,
+        server_name: "triton".into(),
         remote_settings: true,
         concurrent_requests_max: 10,
         request_timeout: Duration::from_millis(11),

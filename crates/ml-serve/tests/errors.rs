@@ -52,6 +52,7 @@ fn refusals() -> Vec<ApiError> {
         ApiError::NotFound { path: text("/model") },
         ApiError::MethodNotAllowed { method: text("DELETE"), path: text("/models"), allowed: "GET, HEAD" },
         ApiError::TooManyRequests { limit_requests: 1024 },
+        ApiError::TooManySequences { limit_sequences: 1024 },
         ApiError::NotReady { reason: text("the server is shutting down") },
         ApiError::Unwritable { reason: text("key must be a string") },
         Error::Rejected(Rejection::new("age_years", "range").value(-3).limit("0 to 130")).into(),

@@ -57,6 +57,10 @@ pub struct Config {
     pub call_items_max: usize,
     /// Most bytes of shared memory that clients may register; 0 is none.
     pub shared_memory_bytes_max: usize,
+    /// Most sequences of one model that are under way at once.
+    pub sequences_max: usize,
+    /// What the server calls itself to clients.
+    pub server_name: String,
     /// Whether requests may change log and trace settings.
     pub remote_settings: bool,
     /// Most requests in work at once.
@@ -164,6 +168,8 @@ impl Config {
             item_bytes_max: 0,
             call_items_max: 0,
             shared_memory_bytes_max: 0,
+            sequences_max: 0,
+            server_name: String::new(),
             remote_settings: false,
             concurrent_requests_max: 0,
             request_timeout: Duration::ZERO,

@@ -188,6 +188,27 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "sequences_max",
+        help: "most sequences of a model under way at once",
+        kind: Kind::Whole {
+            unit: "sequences",
+            default: 1024,
+            range: 1..=1_000_000,
+            set: |config, count| config.sequences_max = count,
+        },
+    },
+    Setting {
+        key: "server_name",
+        help: "what the server calls itself in /v2",
+        kind: Kind::Text {
+            word: "NAME",
+            form: "1 to 64 letters, digits, dots, underscores and hyphens",
+            default: "ml-serve",
+            check: form::is_server_name,
+            set: |config, name| config.server_name = name,
+        },
+    },
+    Setting {
         key: "remote_settings",
         help: "requests may change log and trace settings",
         kind: Kind::Choice(&[

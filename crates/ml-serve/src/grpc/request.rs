@@ -49,8 +49,8 @@ pub(super) fn read(message: ModelInferRequest) -> Result<InferRequest, Refusal> 
 fn value(parameter: &InferParameter) -> Value {
     match parameter.parameter_choice {
         Some(ParameterChoice::BoolParam(flag)) => Value::Bool(flag),
-        Some(ParameterChoice::Int64Param(number)) => Value::Whole(number),
-        Some(ParameterChoice::Uint64Param(number)) => Value::Whole(i64::try_from(number).unwrap_or(i64::MAX)),
+        Some(ParameterChoice::Int64Param(number)) => Value::Whole(number.into()),
+        Some(ParameterChoice::Uint64Param(number)) => Value::Whole(number.into()),
         Some(ParameterChoice::StringParam(ref text)) => Value::Text(text.clone()),
         Some(ParameterChoice::DoubleParam(_)) | None => Value::Other,
     }

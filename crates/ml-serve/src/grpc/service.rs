@@ -25,7 +25,7 @@ use super::proto::{
     SystemSharedMemoryStatusResponse, SystemSharedMemoryUnregisterRequest,
     SystemSharedMemoryUnregisterResponse, TraceSettingRequest, TraceSettingResponse,
 };
-use super::{answer, describe, request, settings, stream};
+use super::{answer, deadline, describe, request, settings, stream};
 use crate::ApiError;
 use crate::oip::describe::ServerMetadata;
 use crate::oip::infer::{self, Usual};
@@ -50,16 +50,23 @@ impl Service {
     }
 
     /// Predicts tensors.
-    pub async fn infer(&self, message: ModelInferRequest) -> Result<ModelInferResponse, Refusal> {
+    pub async fn infer(
+        &self,
+        message: ModelInferRequest,
+        deadline: Option<Instant>,
+    ) -> Result<ModelInferResponse, Refusal> {
         let mut counted = Counted::admit(&self.state, "grpc ModelInfer")?;
-        counted.ended(self.predict(message).await)
+        counted.ended(self.predict(message, deadline).await)
     }
 
-    async fn predict(&self, mut message: ModelInferRequest) -> Result<ModelInferResponse, Refusal> {
+    async fn predict(
+        &self,
+        mut message: ModelInferRequest,
+        deadline: Option<Instant>,
+    ) -> Result<ModelInferResponse, Refusal> {
         let found =
             Named::new(std::mem::take(&mut message.model_name), &message.model_version).of(&self.state)?;
         let (model, contract) = found.parts()?;
-        let deadline = Instant::now().checked_add(self.state.limits.request_timeout);
         message.model_name = contract.name.to_owned();
         let asked = request::read(message)?;
         let id = asked.id.clone();
@@ -95,7 +102,7 @@ impl GrpcInferenceService for Service {
 
     async fn server_metadata(&self, _: Request<ServerMetadataRequest>) -> Answer<ServerMetadataResponse> {
         self.asked("grpc ServerMetadata", || {
-            let ServerMetadata { name, version, extensions } = ServerMetadata::default();
+            let ServerMetadata { name, version, extensions } = ServerMetadata::of(&self.state.name);
             let extensions = extensions.into_iter().map(str::to_owned).collect();
             Ok(ServerMetadataResponse { name: name.to_owned(), version: version.to_owned(), extensions })
         })
@@ -198,7 +205,8 @@ impl GrpcInferenceService for Service {
     }
 
     async fn model_infer(&self, asked: Request<ModelInferRequest>) -> Answer<ModelInferResponse> {
-        Ok(Response::new(self.infer(asked.into_inner()).await?))
+        let deadline = deadline::of(&asked, self.state.limits.request_timeout);
+        Ok(Response::new(self.infer(asked.into_inner(), deadline).await?))
     }
 
     async fn system_shared_memory_status(

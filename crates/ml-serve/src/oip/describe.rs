@@ -15,9 +15,9 @@ pub(crate) struct ServerMetadata<'a> {
     pub extensions: [&'static str; EXTENSIONS.len()],
 }
 
-impl Default for ServerMetadata<'_> {
-    fn default() -> Self {
-        Self { name: "ml-serve", version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS }
+impl<'a> ServerMetadata<'a> {
+    pub fn of(name: &'a str) -> Self {
+        Self { name, version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS }
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct TensorMetadata<'a> {
 impl<'a> Contract<'a> {
     /// `versions` are those that are ready, or the one that was asked for.
     pub fn metadata(self, versions: Vec<String>) -> ModelMetadata<'a> {
-        let signature = self.pipeline.signature();
+        let signature = self.pipeline.offered();
         let tensors = |infos: &'a [TensorInfo]| {
             let tensor = |info: &'a TensorInfo| TensorMetadata {
                 name: &info.name,

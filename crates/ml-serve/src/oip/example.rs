@@ -12,7 +12,7 @@ const ELEMENTS_MAX: usize = 512;
 impl Contract<'_> {
     /// Returns a request in JSON; `None` where JSON cannot carry a type, or it would be too long to be of use.
     pub fn example(self) -> Option<Value> {
-        let infos = &self.pipeline.signature().inputs;
+        let infos = &self.pipeline.offered().inputs;
         let elements: usize = infos.iter().map(|info| sizes(info).iter().product::<usize>()).sum();
         let halves = infos.iter().any(|info| matches!(info.element, ElementType::F16 | ElementType::BF16));
         let sized = infos.iter().all(|info| info.shape.is_some());
@@ -29,7 +29,7 @@ impl Contract<'_> {
 
     /// Returns how many bytes of zeros are a request as a whole, for a model whose only input can be sent so.
     pub fn example_bytes(self) -> Option<usize> {
-        let [info] = &*self.pipeline.signature().inputs else { return None };
+        let [info] = &*self.pipeline.offered().inputs else { return None };
         let open = |size: &&Dimension| matches!(size, Dimension::Dynamic(_));
         let deducible = self.pipeline.row_shape(info)?.iter().filter(open).count() <= 1;
         if info.element == ElementType::String || !deducible {

@@ -33,7 +33,11 @@ pub(crate) async fn infer<'a>(
     asked.fetch(&state.regions, contract.name)?;
     let inputs = contract.inputs(std::mem::take(&mut asked.inputs))?;
     let options = asked.parameters.options(usual.deadline, usual.priority);
-    let (outputs, timings) = models::call(model, inputs, options).await?;
+    // Of a model that knows no sequences, whatever a request says of one means nothing.
+    let of_sequences = contract.pipeline.settled().plan.is_some();
+    let position = of_sequences.then(|| asked.parameters.position(contract.name)).transpose()?;
+    let call = models::call((contract.name, model), inputs, position.as_ref(), options);
+    let (outputs, timings) = call.await?;
     state.traces.answered(contract, &asked.id, &timings);
     let outputs = wanted.pick(contract, asked.parameters.binary_output, &outputs)?;
     for output in &outputs {

@@ -39,7 +39,7 @@ impl Wanted {
     /// # Errors
     /// An output that the model does not have, or that is named twice.
     pub fn read(contract: Contract<'_>, request: &InferRequest) -> Result<Self, Refusal> {
-        let infos = &contract.pipeline.signature().outputs;
+        let infos = &contract.pipeline.offered().outputs;
         if request.outputs.is_empty() {
             let all = 0..infos.len();
             return Ok(Self(all.map(|place| Chosen::new(place, &WantedOutput::default(), None)).collect()));
@@ -84,7 +84,7 @@ impl Wanted {
         binary_by_default: bool,
         outputs: &Tensors,
     ) -> Result<Vec<Answered<'a>>, Refusal> {
-        let infos = &contract.pipeline.signature().outputs;
+        let infos = &contract.pipeline.offered().outputs;
         let picked = self.0.into_iter().filter_map(|wanted| {
             let (info, tensor) = (infos.get(wanted.place)?, outputs.0.get(wanted.place)?);
             let tensor = match wanted.classes {

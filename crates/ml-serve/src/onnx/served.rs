@@ -9,6 +9,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::json::{self, NamedTensors};
+use super::sequences::Sequences;
 use super::{Columns, OnnxPipeline, Span};
 use crate::served::{
     Extracted, Item, ItemResult, Later, ModelInfo, Reply, Served, check_by_example, extract,
@@ -41,11 +42,22 @@ pub(crate) struct TensorModel {
     /// What items name, where they do not name the model's tensors.
     columns: Option<Columns>,
     calls: Mutex<CallStatistics>,
+    sequences: Sequences,
 }
 
 impl TensorModel {
-    pub fn new(engine: Engine<OnnxPipeline>, remembers: bool, columns: Option<Columns>) -> Self {
-        Self { engine, remembers, columns, calls: Mutex::default() }
+    pub fn new(
+        engine: Engine<OnnxPipeline>,
+        remembers: bool,
+        columns: Option<Columns>,
+        sequences_max: usize,
+    ) -> Self {
+        let sequences = Sequences::new(sequences_max);
+        Self { engine, remembers, columns, calls: Mutex::default(), sequences }
+    }
+
+    pub fn sequences(&self) -> &Sequences {
+        &self.sequences
     }
 
     pub fn pipeline(&self) -> &OnnxPipeline {

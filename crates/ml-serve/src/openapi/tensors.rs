@@ -81,7 +81,7 @@ fn element_schema(element: ElementType) -> Value {
 
 /// Returns the schema of a request of named tensors.
 pub(super) fn request(contract: Contract<'_>) -> Value {
-    let signature = contract.pipeline.signature();
+    let signature = contract.pipeline.offered();
     let inputs: Vec<Value> = signature.inputs.iter().map(|info| tensor(contract, info)).collect();
     let outputs: Vec<&str> = signature.outputs.iter().map(|info| info.name.as_str()).collect();
     let (count, whole) = (inputs.len(), json!({"type": "integer", "minimum": 0}));
@@ -138,7 +138,7 @@ fn shape(contract: Contract<'_>, info: &TensorInfo) -> Value {
 /// Returns the schema of an answer of named tensors.
 pub(super) fn answer(contract: Contract<'_>) -> Value {
     let text = json!({"type": "string"});
-    let outputs = contract.pipeline.signature().outputs.iter().map(|info| {
+    let outputs = contract.pipeline.offered().outputs.iter().map(|info| {
         let sizes = list(json!({"type": "integer", "minimum": 0}));
         json!({
             "type": "object",

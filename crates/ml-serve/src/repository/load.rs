@@ -72,7 +72,8 @@ impl Factory {
     ) -> Model {
         let pipeline = OnnxPipeline::new(onnx, settled, self.config.batch_items_max);
         let engine = engine(self, name, pipeline, crate::tensors::Tensors::bytes).start();
-        let served = TensorModel::new(engine, self.config.cache_bytes_max > 0, columns);
+        let (remembers, sequences_max) = (self.config.cache_bytes_max > 0, self.config.sequences_max);
+        let served = TensorModel::new(engine, remembers, columns, sequences_max);
         let info = served.info();
         Model::new(name, version, Arc::new(served), info)
     }
