@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use support::http::{get, post};
 use support::process::Program;
@@ -29,13 +30,38 @@ struct Sample {
     value: f64,
 }
 
-/// Returns the page of a model that is a file, and that of a pipeline which looks facts up: between them they have
-/// every number.
-fn pages() -> [String; 2] {
+/// Returns the page of a model that is a file, of a pipeline which looks facts up, and of a variant with a shadow: between
+/// them they have every number.
+fn pages() -> [String; 3] {
     let iris = Program::iris(&[]);
     let house_price = Program::new(example("house_price")).args(&["--port", "0"]);
     let house = r#"{"area_m2":90,"rooms":4,"age_years":30,"postcode":"10115"}"#;
-    [page(iris, "iris", r#"{"features":[5.1,3.5,1.4,0.2]}"#), page(house_price, "house_price", house)]
+    let sentiment = Program::new(example("sentiment"));
+    let sentiment = sentiment.args(&[&with_a_variant(), "--port", "0", "--shadow-percent", "100"]);
+    [
+        page(iris, "iris", r#"{"features":[5.1,3.5,1.4,0.2]}"#),
+        page(house_price, "house_price", house),
+        page(sentiment, "sentiment", r#"{"text":"The soup was warm."}"#),
+    ]
+}
+
+/// Makes a model folder with a variant that needs no measuring.
+fn with_a_variant() -> String {
+    static FOLDER: OnceLock<String> = OnceLock::new();
+    let make = || {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("metrics");
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-sentiment");
+        std::fs::create_dir_all(&folder).unwrap();
+        for (from, to) in [
+            ("model.onnx", "model.onnx"),
+            ("packed.onnx", "model.packed.onnx"),
+            ("tokenizer.json", "tokenizer.json"),
+        ] {
+            std::fs::copy(data.join(from), folder.join(to)).unwrap();
+        }
+        folder.to_str().unwrap().to_owned()
+    };
+    FOLDER.get_or_init(make).clone()
 }
 
 /// Serves one right and one wrong request, and returns the page.

@@ -7,10 +7,11 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use support::http::{get, post};
-use support::process::{Program, Server};
+use support::process::{PATIENCE, Program, Server};
 use support::programs::{binary, example};
 
 const DATA: &str = "tests/data/tiny-sentiment";
@@ -90,6 +91,34 @@ fn auto_chooses_by_what_was_measured() {
     let dynamic = passed_over.iter().find(|one| one["name"] == "int8-dynamic").expect("it is passed over");
     assert_eq!(dynamic["reason"], "an answer depends on what else is in its batch");
     server.wait_for_log("int8-dynamic: an answer depends on what else is in its batch");
+}
+
+#[test]
+fn a_shadow_tells_how_far_a_variant_is_from_the_original() {
+    for (variant, near) in [("packed", "0.0001"), ("packed-int8-mixed", "0.01")] {
+        let server = sentiment(variant);
+        let server = server.args(&["--shadow-percent", "100"]).serve();
+        let text = json!({"text": "The soup was warm and the bread was fresh."}).to_string();
+        assert_eq!(server.ask(&post("/models/sentiment/predict", text)).head.status, 200);
+        // The first run is the server's own check that the model answers. The shadow works behind; each look takes it further.
+        let compared = r#"ml_shadow_runs_total{model="sentiment",outcome="compared"}"#;
+        let started = Instant::now();
+        while server.number(compared) < 1 {
+            assert!(started.elapsed() < PATIENCE, "nothing is compared");
+        }
+        let page = server.ask(&get("/metrics")).text();
+        let value = |series: &str| -> f64 {
+            let line = page.lines().find_map(|line| line.strip_prefix(series)).expect(series);
+            line.trim().parse().unwrap()
+        };
+        let all = value(r#"ml_shadow_distance_count{model="sentiment"}"#);
+        let within = format!(r#"ml_shadow_distance_bucket{{le="{near}",model="sentiment"}}"#);
+        assert_eq!(value(&within), all, "{variant}: {page}");
+        assert_eq!(value(r#"ml_shadow_items_total{model="sentiment",outcome="same"}"#), all, "{variant}");
+        assert_eq!(value(r#"ml_shadow_runs_total{model="sentiment",outcome="failed"}"#), 0.0, "{variant}");
+        let error = value(r#"ml_shadow_error_sum{model="sentiment"}"#);
+        assert!(error < 1.0 && (variant == "packed") == (error < 1e-4), "{variant}: {error}");
+    }
 }
 
 #[test]

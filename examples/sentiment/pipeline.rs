@@ -125,6 +125,10 @@ impl Pipeline for Sentiment {
         self.encoder.packed()
     }
 
+    fn models(&self) -> Vec<&Model> {
+        vec![&self.model]
+    }
+
     fn example(&self) -> Option<Review> {
         Some(Review { text: "I loved every minute of it.".to_owned(), embedding: false })
     }

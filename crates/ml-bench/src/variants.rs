@@ -50,6 +50,8 @@ pub struct VariantsOptions {
     pub compared: Vec<Recipe>,
     /// Files of the same model that others have made, measured for comparison too.
     pub also: Vec<PathBuf>,
+    /// Whether the original is measured on rten, too.
+    pub rten: bool,
     /// Where the variants and the manifest go.
     pub folder: PathBuf,
     /// Interleaved rounds of timing.
@@ -90,6 +92,10 @@ pub fn variants(options: &VariantsOptions) -> Result<VariantsReport, Error> {
     let made = files.iter().map(|(recipe, file)| (Some(*recipe), file));
     for (recipe, file) in made.chain(options.also.iter().map(|file| (None, file))) {
         models.push(Measured::load(recipe, file, workload.runtime, items.first())?);
+    }
+    if options.rten {
+        let measured = Measured::load(None, &workload.model, RuntimeChoice::Rten, items.first())?;
+        models.push(Measured { name: "original-on-rten".to_owned(), ..measured });
     }
     let quality = quality::measure(&models, &items, &held_out, &progress)?;
     let speeds = speed::measure(&models, &items, options.rounds, &progress)?;

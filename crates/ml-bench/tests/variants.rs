@@ -28,6 +28,7 @@ fn options(name: &str, variants: &[Recipe], compared: &[Recipe]) -> VariantsOpti
         variants: variants.to_vec(),
         compared: compared.to_vec(),
         also: Vec::new(),
+        rten: false,
         folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join(name),
         rounds: count(2),
         // Speeds of a model this small say nothing.
@@ -87,8 +88,12 @@ fn every_variant_is_made_and_stays_near_the_original() {
 fn the_manifest_says_what_was_refused_and_why() {
     let mut options = options("variants-manifest", &[Recipe::Fp16Weights], &[Recipe::Int8Dynamic]);
     options.gates.alone_cosine_min = 0.999_999;
+    options.rten = true;
     let report = variants(&options).unwrap();
     assert!(report.passed(), "what is only compared need not hold: {report}");
+    let on_rten = report.variants.last().unwrap();
+    assert_eq!(on_rten.name, "original-on-rten");
+    assert!(on_rten.runtime.starts_with("rten") && on_rten.quality.cosine_mean > 0.999_99, "{on_rten:?}");
     let text = std::fs::read_to_string(options.folder.join("variants.toml")).unwrap();
     let manifest: toml::Table = text.parse().unwrap();
     let entries = manifest["variants"].as_array().unwrap();

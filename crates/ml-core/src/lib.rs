@@ -26,7 +26,7 @@ pub use runtime::{
     Dimension, Element, ElementType, LoadError, LoadErrorKind, MANIFEST, MANIFEST_VERSION, Machine, Measured,
     Model, ModelOptions, Needs, ORIGINAL, OnnxRuntimeNotFound, OptimisedCopy, Output, Outputs, PassedOver,
     RuntimeChoice, Signature, Tensor, TensorInfo, Variant, VariantChoice, VariantError, content_digest,
-    find_onnxruntime,
+    cosine, find_onnxruntime, largest,
 };
 pub use stage::{Stage, Timings};
 pub use threads::{ThreadPlan, ThreadWishes};

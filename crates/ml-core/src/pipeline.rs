@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use crate::{Facts, Key, ModelError, Rejection};
+use crate::{Facts, Key, Model, ModelError, Rejection};
 
 /// A model with everything around it: what a caller may send, what the model eats, what the caller gets back.
 ///
@@ -125,6 +125,12 @@ pub trait Pipeline: Send + Sync + 'static {
     /// The engine makes no batch larger than the largest, and counts what padding up to the next size costs;
     /// [`predict_batch`](Self::predict_batch) adds the rows, and drops what the model answers for them.
     fn batch_sizes(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// The models that [`predict_batch`](Self::predict_batch) runs, so that what their shadows find is counted under the name of
+    /// this pipeline ([`ModelOptions::shadow_share`](crate::ModelOptions::shadow_share)). None by default.
+    fn models(&self) -> Vec<&Model> {
         Vec::new()
     }
 

@@ -5,8 +5,10 @@
 mod digest;
 mod elastic;
 mod error;
+mod fidelity;
 mod onnxruntime;
 mod rten;
+mod shadow;
 mod slots;
 mod tensor;
 mod variants;
@@ -20,7 +22,10 @@ use crate::{ModelError, ThreadPlan};
 
 pub use self::digest::content_digest;
 pub use self::error::{LoadError, LoadErrorKind};
+pub use self::fidelity::{cosine, largest};
 pub use self::onnxruntime::{OnnxRuntimeNotFound, find_onnxruntime};
+use self::shadow::Shadow;
+pub(crate) use self::shadow::ShadowMetrics;
 pub use self::tensor::{Element, ElementType, Tensor};
 use self::variants::Here;
 pub use self::variants::{
@@ -71,6 +76,10 @@ pub struct ModelOptions {
     /// Whether the caller can give packed batches, so that a variant may take them;
     /// [`Model::takes_packed_batches`] then says whether the one that was chosen does.
     pub packed_batches: bool,
+    /// The share of a variant's runs, from 0 to 1, that the original repeats off the critical path, so that the metrics tell how
+    /// far they are apart ([`Pipeline::models`](crate::Pipeline::models) says which models an engine counts). It takes the memory
+    /// of the original, and one thread of the lowest priority.
+    pub shadow_share: f64,
 }
 
 /// One size of a tensor's shape.
@@ -217,6 +226,7 @@ struct Loaded {
     path: PathBuf,
     variant: Variant,
     backend: Box<dyn Backend>,
+    shadow: Option<Shadow>,
 }
 
 impl Model {
@@ -229,15 +239,10 @@ impl Model {
     /// A [`LoadError`] names the file and the reason: no such file, not ONNX, an opset or operator that the
     /// runtime does not know, no runtime, no such variant.
     pub fn load(path: impl AsRef<Path>, options: &ModelOptions) -> Result<Self, LoadError> {
-        let path = path.as_ref();
-        let (path, variant) = variants::choose(path, &options.variant, || Here::of(options))
-            .map_err(|error| LoadError::new(path, LoadErrorKind::NoVariant(error)))?;
-        error::check_file(&path)?;
-        let backend = match options.runtime {
-            RuntimeChoice::Rten => rten::load(&path, options)?,
-            RuntimeChoice::OnnxRuntime => onnxruntime::load(&path, options)?,
-            RuntimeChoice::Auto => Self::load_auto(&path, options)?,
-        };
+        let original = path.as_ref();
+        let (path, variant) = variants::choose(original, &options.variant, || Here::of(options))
+            .map_err(|error| LoadError::new(original, LoadErrorKind::NoVariant(error)))?;
+        let backend = Self::load_backend(&path, options)?;
         let passed_over: Vec<String> = variant.passed_over.iter().map(ToString::to_string).collect();
         tracing::info!(
             model = %path.display(),
@@ -250,7 +255,43 @@ impl Model {
             threads_of_lone_run = options.threads.wide,
             "model loaded"
         );
-        Ok(Self(Arc::new(Loaded { path, variant, backend })))
+        let shadow = (options.shadow_share > 0.0).then(|| Self::load_shadow(original, &variant, options));
+        let shadow = shadow.transpose()?.flatten();
+        Ok(Self(Arc::new(Loaded { path, variant, backend, shadow })))
+    }
+
+    fn load_backend(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
+        error::check_file(path)?;
+        match options.runtime {
+            RuntimeChoice::Rten => rten::load(path, options),
+            RuntimeChoice::OnnxRuntime => onnxruntime::load(path, options),
+            RuntimeChoice::Auto => Self::load_auto(path, options),
+        }
+    }
+
+    /// Loads the original beside a variant; `None` where it serves itself.
+    fn load_shadow(
+        original: &Path,
+        variant: &Variant,
+        options: &ModelOptions,
+    ) -> Result<Option<Shadow>, LoadError> {
+        if variant.name == ORIGINAL {
+            tracing::info!(model = %original.display(), "no shadow: the original serves");
+            return Ok(None);
+        }
+        let path = original.to_owned();
+        let threads = ThreadPlan { runners: 1, intra_op: 1, wide: 1, ..options.threads };
+        let options = ModelOptions { threads, ..options.clone() };
+        let share = options.shadow_share;
+        tracing::info!(model = %original.display(), share, "the original repeats a share of the runs");
+        Shadow::start(share, move || Self::load_backend(&path, &options)).map(Some)
+    }
+
+    /// Counts what the shadow finds under this name, where there is one and nothing counts it yet.
+    pub(crate) fn count_shadow(&self, metrics: &ShadowMetrics, name: &str) {
+        if let Some(shadow) = &self.0.shadow {
+            shadow.numbers().get_or_init(|| metrics.of_model(name));
+        }
     }
 
     fn load_auto(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
@@ -328,7 +369,13 @@ impl Model {
     /// When an input is missing, unknown or of the wrong type or rank, or when the runtime fails.
     pub fn run(&self, inputs: Vec<(&str, Tensor<'_>)>) -> Result<Outputs, ModelError> {
         self.signature().check(&inputs)?;
-        self.0.backend.run(inputs)
+        let Loaded { backend, shadow, .. } = &*self.0;
+        let asked = shadow.as_ref().and_then(|shadow| shadow.ask(&inputs));
+        let outputs = backend.run(inputs)?;
+        if let (Some(shadow), Some(asked)) = (shadow, asked) {
+            shadow.repeat(asked, backend.signature(), &outputs);
+        }
+        Ok(outputs)
     }
 }
 

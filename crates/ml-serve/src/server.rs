@@ -303,6 +303,7 @@ fn model_options(config: &Config, threads: ThreadPlan) -> ModelOptions {
         },
         // Raw tensors are put together as they come; a pipeline that packs says so itself.
         packed_batches: false,
+        shadow_share: config.shadow_percent as f64 / 100.0,
     }
 }
 

@@ -106,6 +106,7 @@ fn every_key_reaches_its_own_field() {
         onnxruntime_path = "lib/libonnxruntime.so"
         optimised_copy = "never"
         variant = "int8-mixed"
+        shadow_percent = 18
         model_control = "explicit"
         repository_poll_ms = 20
         batch_items_max = 6
@@ -151,6 +152,7 @@ fn every_key_reaches_its_own_field() {
         onnxruntime_path: Some("lib/libonnxruntime.so".into()),
         optimised_copy: OptimisedCopy::Never,
         variant: "int8-mixed".into(),
+        shadow_percent: 18,
         model_control: ModelControl::Explicit,
         repository_poll: Duration::from_millis(20),
         batch_items_max: 6,

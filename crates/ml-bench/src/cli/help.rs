@@ -119,6 +119,7 @@ Usage: ml-bench variants MODEL --data FILE [--flag value]...
   --variants NAME,...    the variants that must hold the gates (int8-mixed,int8-per-token,packed,packed-int8-mixed)
   --compare NAME,...     variants that are made for comparison only (int8-dynamic,fp16)
   --also FILE,...        files of the same model, made elsewhere, to measure beside them (none)
+  --rten                 measure the original on rten, too
   --folder DIR           where variants and manifest go (the model's folder)
   --rounds N             interleaved rounds of timing (7)
   --runtime WORD         auto, onnxruntime or rten (auto)

@@ -26,6 +26,11 @@ pub(super) fn write(folder: &Path, report: &VariantsReport) -> Result<(), Error>
     let invalid = |error: toml::ser::Error| failed(std::io::Error::other(error));
     let manifest = Manifest { version: MANIFEST_VERSION, report };
     let mut manifest = toml::Table::try_from(manifest).map_err(invalid)?;
+    if let Some(Value::Array(variants)) = manifest.get_mut("variants") {
+        // What another runtime does with the original is no variant of it.
+        let runtime = Some(Value::String(report.runtime.clone()));
+        variants.retain(|variant| variant.get("runtime") == runtime.as_ref());
+    }
     let earlier = std::fs::read_to_string(&path).ok().and_then(|text| text.parse().ok());
     if let Some(earlier) = earlier {
         keep(&mut manifest, earlier);

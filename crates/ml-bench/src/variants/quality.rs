@@ -1,7 +1,7 @@
 //! What a variant loses: how far its outputs are from the original's, and how often its predictions are other ones.
 
-use ml_core::{Model, Outputs};
-use ndarray::{Array2, ArrayView1, Ix2};
+use ml_core::{Model, Outputs, cosine, largest};
+use ndarray::{Array2, Ix2};
 use serde::Serialize;
 
 use super::parallel::in_parallel;
@@ -136,20 +136,6 @@ fn ends(model: &Model, outputs: &Outputs) -> Result<(Array2<f32>, Array2<f32>), 
         flat.map_err(|error| Error::Variants(format!("output {name}: {error}")))
     };
     Ok((matrix(infos.first())?, matrix(infos.last())?))
-}
-
-fn largest(row: ArrayView1<'_, f32>) -> usize {
-    let numbered = row.iter().enumerate();
-    numbered.max_by(|(_, one), (_, other)| one.total_cmp(other)).map_or(0, |(index, _)| index)
-}
-
-/// Returns the cosine between two vectors; 0 where it is no number.
-pub(super) fn cosine(one: ArrayView1<'_, f32>, other: ArrayView1<'_, f32>) -> f64 {
-    let product = |one: ArrayView1<'_, f32>, other: ArrayView1<'_, f32>| {
-        one.iter().zip(other).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum::<f64>()
-    };
-    let cosine = product(one, other) / (product(one, one) * product(other, other)).sqrt();
-    if cosine.is_nan() { 0.0 } else { cosine }
 }
 
 /// Returns the number of each line's label among the model's.

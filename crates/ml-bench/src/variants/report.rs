@@ -41,6 +41,8 @@ pub struct VariantReport {
     pub name: String,
     /// Its file's name.
     pub file: String,
+    /// What ran it.
+    pub runtime: String,
     /// What its file is known by ([`ml_core::content_digest`]).
     pub content: String,
     /// Whether it takes packed batches.
@@ -82,6 +84,7 @@ impl VariantsReport {
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default(),
+            runtime: measured.model.runtime().to_owned(),
             content: measured.content.clone(),
             packed: measured.model.takes_packed_batches(),
             compared: index > options.variants.len(),

@@ -9,11 +9,11 @@ use ndarray::Array2;
 
 use super::calibration::Probe;
 use super::pruning::{ITEMS_MAX, blocks, kept, prune};
-use super::quality::cosine;
 use super::workshop::Profile;
 use crate::Error;
 use crate::limit::Item;
 use crate::progress::Progress;
+use ml_core::cosine;
 
 /// What is tried, in percent that stay: of heads each of these, and of neurons the most that reaches the share.
 const HEADS: [usize; 4] = [100, 83, 67, 50];

@@ -23,7 +23,8 @@ const TURN: usize = 5;
 
 /// The original's time over the variant's: above 1 the variant is faster.
 ///
-/// Times are of the thread that runs the model, which does nothing else, so that other work on the machine counts little.
+/// Times are of the CPUs that work for this process, which does nothing else, so that other work on the machine counts little.
+/// The thread that runs the model would not do: rten computes on another.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Speeds {
     /// One item at a time.
@@ -94,9 +95,9 @@ fn turns(works: &[Work<'_>], way: usize, round: u64) -> Result<Vec<f64>, Error> 
             let turn = &work.ways[way][start..(start + TURN).min(batches)];
             // The model before has filled the caches with its own weights.
             run(work.measured, &turn[..1])?;
-            let began = thread_time()?;
+            let began = cpu_time()?;
             run(work.measured, turn)?;
-            seconds[*model] += (thread_time()? - began).as_secs_f64();
+            seconds[*model] += (cpu_time()? - began).as_secs_f64();
         }
     }
     Ok(seconds)
@@ -129,9 +130,9 @@ fn run(measured: &Measured, batches: &[Batch]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns the CPU time of this thread.
-fn thread_time() -> Result<Duration, Error> {
-    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+/// Returns the CPU time of this process.
+fn cpu_time() -> Result<Duration, Error> {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
     time.map(Duration::from)
-        .map_err(|error| Error::Variants(format!("the thread's clock cannot be read: {error}")))
+        .map_err(|error| Error::Variants(format!("the process' clock cannot be read: {error}")))
 }

@@ -151,6 +151,7 @@ impl<P: Pipeline> EngineBuilder<P> {
         let pipeline = Arc::new(self.pipeline);
         let runners = self.threads.runners.max(1);
         let metrics = self.metrics.of_model(&self.name);
+        pipeline.models().iter().for_each(|model| model.count_shadow(&self.metrics.shadows, &self.name));
         let sizes = pipeline.batch_sizes();
         let items_max = sizes.last().map_or(self.batch_items_max, |most| self.batch_items_max.min(*most));
         let limits = Limits {

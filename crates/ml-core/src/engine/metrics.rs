@@ -11,6 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::error::Full;
 use crate::lookup::LookupMetrics;
+use crate::runtime::ShadowMetrics;
 use crate::width::Width;
 use crate::{Error, Pipeline, Stage, Timings};
 
@@ -69,6 +70,7 @@ pub struct Metrics {
     cache_misses: Counters<ModelLabel>,
     cache_evictions: Counters<ModelLabel>,
     pub(super) lookups: LookupMetrics,
+    pub(super) shadows: ShadowMetrics,
 }
 
 impl Default for Metrics {
@@ -95,6 +97,7 @@ impl Default for Metrics {
             cache_misses: Family::default(),
             cache_evictions: Family::default(),
             lookups: LookupMetrics::default(),
+            shadows: ShadowMetrics::default(),
         }
     }
 }
@@ -143,6 +146,7 @@ impl Metrics {
         registry.register_with_unit("queue_age", help, Unit::Seconds, self.queue_age.clone());
         registry.register_with_unit("stage", "Time of a call in a stage", Unit::Seconds, self.stages.clone());
         self.lookups.register(registry);
+        self.shadows.register(registry);
     }
 
     /// Returns the numbers of one model's engine, so that counting needs no look-up.

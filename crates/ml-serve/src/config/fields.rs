@@ -33,6 +33,8 @@ pub struct Config {
     pub optimised_copy: OptimisedCopy,
     /// Which form of each model serves: `auto`, `original`, or a variant's name.
     pub variant: String,
+    /// Share of a variant's runs that the original repeats, in percent.
+    pub shadow_percent: usize,
     /// Who decides which models of a repository are served.
     pub model_control: ModelControl,
     /// Time between two looks at the repositories.
@@ -156,6 +158,7 @@ impl Config {
             onnxruntime_path: None,
             optimised_copy: OptimisedCopy::Never,
             variant: String::new(),
+            shadow_percent: 0,
             model_control: ModelControl::None,
             repository_poll: Duration::ZERO,
             batch_items_max: 0,

@@ -99,6 +99,16 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "shadow_percent",
+        help: "share of runs that the original repeats",
+        kind: Kind::Whole {
+            unit: "percent",
+            default: 0,
+            range: 0..=100,
+            set: |config, percent| config.shadow_percent = percent,
+        },
+    },
+    Setting {
         key: "model_control",
         help: "who loads models of a repository",
         kind: Kind::Choice(&[

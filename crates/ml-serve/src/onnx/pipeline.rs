@@ -225,6 +225,10 @@ impl Pipeline for OnnxPipeline {
         true
     }
 
+    fn models(&self) -> Vec<&Model> {
+        vec![&self.model]
+    }
+
     /// Zeros, with every dynamic size at one.
     fn example(&self) -> Option<Tensors> {
         let size = |dimension: &Dimension| match dimension {
