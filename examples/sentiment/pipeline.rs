@@ -126,7 +126,7 @@ impl Pipeline for Sentiment {
     }
 
     fn models(&self) -> Vec<&Model> {
-        vec![&self.model]
+        vec![self.encoder.model()]
     }
 
     fn example(&self) -> Option<Review> {

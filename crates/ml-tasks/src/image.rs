@@ -182,6 +182,10 @@ impl Pipeline for ImageClassification {
     }
 
     /// A picture of one grey pixel, as a file of 67 bytes.
+    fn models(&self) -> Vec<&Model> {
+        vec![&self.model]
+    }
+
     fn example(&self) -> Option<ImageInput> {
         Some(ImageInput { image: Arc::from(decode::ONE_PIXEL), top_k: None })
     }

@@ -187,6 +187,10 @@ impl Pipeline for TextClassification {
         self.0.encoder.packed()
     }
 
+    fn models(&self) -> Vec<&Model> {
+        vec![self.0.encoder.model()]
+    }
+
     fn example(&self) -> Option<ClassificationInput> {
         Some(ClassificationInput::new("The soup was warm and the bread was fresh."))
     }

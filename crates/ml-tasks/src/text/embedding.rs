@@ -289,6 +289,10 @@ impl Pipeline for TextEmbedding {
         self.encoder.packed()
     }
 
+    fn models(&self) -> Vec<&Model> {
+        vec![self.encoder.model()]
+    }
+
     fn example(&self) -> Option<EmbeddingInput> {
         Some(EmbeddingInput::new("The soup was warm and the bread was fresh."))
     }

@@ -205,6 +205,10 @@ impl Pipeline for TokenClassification {
         self.encoder.length().unwrap_or(features.tokens.len())
     }
 
+    fn models(&self) -> Vec<&Model> {
+        vec![self.encoder.model()]
+    }
+
     fn example(&self) -> Option<EntityInput> {
         Some(EntityInput::new("The soup was warm and the bread was fresh."))
     }

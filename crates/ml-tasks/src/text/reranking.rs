@@ -118,6 +118,10 @@ impl Pipeline for Reranking {
         self.0.encoder.packed()
     }
 
+    fn models(&self) -> Vec<&Model> {
+        vec![self.0.encoder.model()]
+    }
+
     fn example(&self) -> Option<RerankingInput> {
         Some(RerankingInput::new("Was the soup warm?", "The soup was warm and the bread was fresh."))
     }
