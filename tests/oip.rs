@@ -93,6 +93,12 @@ fn what_is_asked_about_the_server_is_answered_on_every_spelling_of_a_path() {
 }
 
 #[test]
+fn a_server_is_called_what_its_clients_look_for() {
+    let server = serve(&["--server-name", "triton"]);
+    assert_eq!(server.ask(&get("/v2")).json()["name"], "triton");
+}
+
+#[test]
 fn refusals_are_in_the_protocols_form() {
     let server = serve(&[]);
     for (method, path, status, text) in [

@@ -4,7 +4,6 @@
 //! `cargo run --release --example sentiment -- .ml/models/sentiment`.
 
 mod pipeline;
-mod tokens;
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -2,17 +2,13 @@
 
 use std::path::Path;
 
-use ml_core::{Facts, LoadError, Model, ModelError, ModelOptions, Pipeline, Rejection};
+use ml_core::{Facts, Model, ModelError, ModelOptions, Pipeline, Rejection};
+use ml_tasks::text::{Cutting, Encoder, TextTokenizer, Tokens};
+use ml_tasks::{Folder, TaskError, TaskOptions};
 use serde::{Deserialize, Serialize};
-use tokenizers::{Tokenizer, TruncationParams};
-
-use crate::tokens;
 
 /// Longer texts are refused rather than cut without a word: the model reads only the first tokens of a text.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
-
-/// The tokens that a BERT-like model reads where its tokenizer does not say.
-const TOKENS_MAX: usize = 256;
 
 /// What a caller sends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
@@ -27,7 +23,7 @@ pub struct Review {
 
 /// A tokenised text.
 pub struct Encoding {
-    tokens: Vec<u32>,
+    tokens: Tokens,
     embedding: bool,
 }
 
@@ -52,51 +48,27 @@ pub struct Judgement {
 
 /// The pipeline: a tokenizer and a model, both from one folder.
 pub struct Sentiment {
-    tokenizer: Tokenizer,
-    model: Model,
-    /// Whether the model takes its batches packed, which computes no padding.
-    packed: bool,
-}
-
-/// Why the folder does not hold this pipeline.
-#[derive(Debug, thiserror::Error)]
-pub enum SentimentError {
-    #[error(transparent)]
-    Model(#[from] LoadError),
-    #[error("{path}: {reason}")]
-    Tokenizer { path: String, reason: String },
+    tokenizer: TextTokenizer,
+    /// Takes its batches packed where the graph does, which computes no padding.
+    encoder: Encoder,
 }
 
 impl Sentiment {
     /// Loads `tokenizer.json` and `model.onnx` from a folder, or the variant of the model that the options choose.
-    pub fn load(folder: &Path, options: &ModelOptions) -> Result<Self, SentimentError> {
+    pub fn load(folder: &Path, options: &ModelOptions) -> Result<Self, TaskError> {
         let options = ModelOptions { packed_batches: true, ..options.clone() };
-        let model = Model::load(folder.join("model.onnx"), &options)?;
-        let packed = model.takes_packed_batches();
-        let inputs: &[&str] = if packed { &tokens::PACKED } else { &tokens::PADDED };
-        model.expect(inputs, &["sentence_embedding", "probabilities"])?;
-        Ok(Self { tokenizer: tokenizer(&folder.join("tokenizer.json"))?, model, packed })
+        let encoder = Encoder::new(Model::load(folder.join("model.onnx"), &options)?, 0)?;
+        let inputs: Vec<&str> =
+            encoder.model().signature().inputs.iter().map(|info| info.name.as_str()).collect();
+        encoder.model().expect(&inputs, &["sentence_embedding", "probabilities"])?;
+        let tokenizer = TextTokenizer::load(&Folder::new(folder), &TaskOptions::default(), encoder.length())?;
+        Ok(Self { tokenizer, encoder })
     }
 
     /// Returns the model.
     pub fn model(&self) -> &Model {
-        &self.model
+        self.encoder.model()
     }
-}
-
-/// Reads a tokenizer that cuts long texts, and does not pad: the batch decides how long a row is.
-fn tokenizer(path: &Path) -> Result<Tokenizer, SentimentError> {
-    let wrong = |error: tokenizers::Error| SentimentError::Tokenizer {
-        path: path.display().to_string(),
-        reason: error.to_string(),
-    };
-    let mut tokenizer = Tokenizer::from_file(path).map_err(wrong)?;
-    tokenizer.with_padding(None);
-    if tokenizer.get_truncation().is_none() {
-        let truncation = TruncationParams { max_length: TOKENS_MAX, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(wrong)?;
-    }
-    Ok(tokenizer)
 }
 
 impl Pipeline for Sentiment {
@@ -119,15 +91,13 @@ impl Pipeline for Sentiment {
     }
 
     fn clean(&self, review: Review, _: &Facts) -> Result<Encoding, Rejection> {
-        let encoded = self.tokenizer.encode_fast(review.text, true);
-        let encoded = encoded.map_err(|error| Rejection::new("text", "tokenises").value(error))?;
-        Ok(Encoding { tokens: encoded.get_ids().to_vec(), embedding: review.embedding })
+        let tokenized = self.tokenizer.text(review.text, "text", Cutting::default())?;
+        Ok(Encoding { tokens: tokenized.tokens, embedding: review.embedding })
     }
 
     fn predict_batch(&self, batch: &[Encoding]) -> Result<Vec<Scores>, ModelError> {
-        let texts: Vec<&[u32]> = batch.iter().map(|text| text.tokens.as_slice()).collect();
-        let inputs = if self.packed { tokens::packed(&texts) } else { tokens::padded(&texts) };
-        let outputs = self.model.run(inputs)?;
+        let texts: Vec<&Tokens> = batch.iter().map(|text| &text.tokens).collect();
+        let outputs = self.encoder.run(&texts)?;
         let probabilities = outputs.get::<f32>("probabilities")?;
         let embeddings = outputs.get::<f32>("sentence_embedding")?;
         let rows = probabilities.outer_iter().zip(embeddings.outer_iter()).zip(batch);
@@ -152,11 +122,11 @@ impl Pipeline for Sentiment {
     }
 
     fn takes_packed_batches(&self) -> bool {
-        self.packed
+        self.encoder.packed()
     }
 
     fn models(&self) -> Vec<&Model> {
-        vec![&self.model]
+        vec![self.encoder.model()]
     }
 
     fn example(&self) -> Option<Review> {

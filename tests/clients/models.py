@@ -84,3 +84,57 @@ def write_add(path, number):
     added = onnx.numpy_helper.from_array(np.array([number], np.float32), "added")
     graph = helper.make_graph([helper.make_node("Add", ["x", "added"], ["y"])], "add", [x], [y], [added])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def write_slow(path, size=512, times=60):
+    """Writes a model that takes a good part of a second."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y"))
+    matrix = onnx.numpy_helper.from_array(np.full((size, size), 1 / size, np.float32), "matrix")
+    nodes = [helper.make_node("Add", ["x", "matrix"], ["p0"])]
+    nodes += [helper.make_node("MatMul", [f"p{time}", "matrix"], [f"p{time + 1}"]) for time in range(times)]
+    nodes.append(helper.make_node("ReduceMax", [f"p{times}"], ["max"], axes=[0, 1], keepdims=1))
+    nodes.append(helper.make_node("Squeeze", ["max", "axis"], ["y"]))
+    axis = onnx.numpy_helper.from_array(np.array([1], np.int64), "axis")
+    graph = helper.make_graph(nodes, "slow", [x], [y], [matrix, axis])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def write_sum(path):
+    """Writes a model whose state is the sum of what it was given: rows of one number."""
+    number, whole = TensorProto.FLOAT, TensorProto.INT32
+    tensor = helper.make_tensor_value_info
+    inputs = [tensor(name, number, ["batch", 1]) for name in ("x", "before")]
+    inputs += [tensor(name, whole, ["batch", 1]) for name in ("start", "end", "ready")]
+    inputs.append(tensor("id", TensorProto.UINT64, ["batch", 1]))
+    outputs = [tensor(name, number, ["batch", 1]) for name in ("sum", "after")]
+    outputs.append(tensor("flags", whole, ["batch", 3]))
+    outputs.append(tensor("whose", TensorProto.UINT64, ["batch", 1]))
+    nodes = [
+        helper.make_node("Add", ["x", "before"], ["sum"]),
+        helper.make_node("Identity", ["sum"], ["after"]),
+        helper.make_node("Concat", ["start", "end", "ready"], ["flags"], axis=1),
+        helper.make_node("Identity", ["id"], ["whose"]),
+    ]
+    graph = helper.make_graph(nodes, "sum", inputs, outputs)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+SUM_CONFIG = """
+    backend: "onnxruntime" max_batch_size: 8
+    input [ { name: "x" data_type: TYPE_FP32 dims: [ 1 ] } ]
+    output [ { name: "sum" data_type: TYPE_FP32 dims: [ 1 ] } ]
+    sequence_batching {
+      max_sequence_idle_microseconds: %d
+      oldest { max_candidate_sequences: 4 }
+      control_input [
+        { name: "start" control [ { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } ] },
+        { name: "end" control [ { kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1 ] } ] },
+        { name: "ready" control [ { kind: CONTROL_SEQUENCE_READY int32_false_true: [ 0, 1 ] } ] },
+        { name: "id" control [ { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } ] }
+      ]
+      state [ {
+        input_name: "before" output_name: "after" data_type: TYPE_FP32 dims: [ 1 ]
+        initial_state { name: "initial" data_type: TYPE_FP32 dims: [ 1 ] %s }
+      } ]
+    }
+"""

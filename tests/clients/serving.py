@@ -28,13 +28,14 @@ def reference(path, feeds):
 class Server:
     """A running server; it is told to stop when the tests of its class are done, and must then end well."""
 
-    def __init__(self, *flags, folder=None):
-        """Serves a repository, or models of every kind."""
+    def __init__(self, *flags, folder=None, paths=None, log=False):
+        """Serves a repository, some models by name, or models of every kind; `log` keeps what it logs."""
         self.folder = tempfile.TemporaryDirectory()
-        self.paths = {"repository": folder} if folder else models.write_all(Path(self.folder.name))
-        arguments = [os.environ["ML_SERVE"], "--port", "0", "--log-level", "error", *flags]
+        self.paths = paths or ({"repository": folder} if folder else models.write_all(Path(self.folder.name)))
+        arguments = [os.environ["ML_SERVE"], "--port", "0", "--log-level", "info" if log else "error", *flags]
         arguments += map(str, self.paths.values())
-        self.process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self.log = open(Path(self.folder.name) / "log", "w") if log else None  # noqa: SIM115, it is closed by `stop`.
+        self.process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         address = re.search(r"http://(\S+)", line)
         if address is None:
@@ -46,11 +47,27 @@ class Server:
         grpc = re.search(r"grpc://(\S+)", line)
         self.grpc_address = grpc and grpc[1]
 
+    def log_text(self):
+        """What it has logged by now."""
+        return Path(self.log.name).read_text()
+
+    def logged(self, text):
+        """How often this stands in its log by now."""
+        return self.log_text().count(text)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
     def stop(self):
         """Stops the server, which must answer what it accepted and leave without complaint."""
         self.process.terminate()
         code = self.process.wait(60)
         self.process.stdout.close()
+        if self.log:
+            self.log.close()
         self.folder.cleanup()
         if code != 0:
             raise RuntimeError(f"the server ended with {code}")

@@ -150,7 +150,7 @@ class Repositories(unittest.TestCase):
         self.assertEqual((entry.name, entry.version, entry.state), ("m", "1", "READY"))
         client.unload_model("m")
         self.assertFalse(client.is_model_ready("m"))
-        with self.assertRaisesRegex(InferenceServerException, "INTERNAL.*failed to load 'nosuch'"):
+        with self.assertRaisesRegex(InferenceServerException, "NOT_FOUND.*failed to load 'nosuch'"):
             client.load_model("nosuch")
 
     def test_a_reload_loses_no_request(self):

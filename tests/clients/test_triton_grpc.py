@@ -2,12 +2,15 @@
 
 import asyncio
 import queue
+import tempfile
 import unittest
+from pathlib import Path
 
 import grpc
 import numpy as np
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as aio
+from google.protobuf import descriptor_pool, message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -88,6 +91,46 @@ class Clients(unittest.TestCase):
             self.assertEqual(answer.status, health_pb2.HealthCheckResponse.SERVING)
         services = ProtoReflectionDescriptorDatabase(channel).get_services()
         self.assertIn("inference.GRPCInferenceService", services)
+
+    def test_a_client_that_knows_nothing_learns_the_protocol_by_reflection(self):
+        channel = grpc.insecure_channel(self.server.grpc_address)
+        self.addCleanup(channel.close)
+        pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        methods = pool.FindServiceByName("inference.GRPCInferenceService").methods
+        self.assertEqual(len(methods), 20)
+        infer = next(method for method in methods if method.name == "ModelInfer")
+        asked = message_factory.GetMessageClass(infer.input_type)(model_name="identity_INT64")
+        given = asked.inputs.add(name="INPUT0", datatype="INT64", shape=[1, 2])
+        given.contents.int64_contents.extend([7, -8])
+        call = channel.unary_unary(
+            "/inference.GRPCInferenceService/ModelInfer",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=message_factory.GetMessageClass(infer.output_type).FromString,
+        )
+        [raw] = call(asked).raw_output_contents
+        self.assertEqual(np.frombuffer(raw, np.int64).tolist(), [7, -8])
+
+    def test_calls_end_when_their_caller_wants(self):
+        inputs, total, _ = self.simple()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "slow.onnx"
+            models.write_slow(path)
+            with Server("--grpc-port", "0", paths={"slow": path}) as server:
+                client = triton.InferenceServerClient(server.grpc_address)
+                given = [tensor("x", np.zeros(1, np.float32), "FP32")]
+                for _ in range(10):
+                    # Whoever notices first, the caller or the server, says the same.
+                    with self.assertRaisesRegex(InferenceServerException, "(?i)deadline.exceeded"):
+                        client.infer("slow", given, client_timeout=0.02)
+                client.infer("slow", given, client_timeout=60)
+                client.close()
+        answers = queue.Queue()
+        call = self.client.async_infer("simple", inputs, lambda result, error: answers.put((result, error)))
+        call.cancel()
+        result, error = answers.get(timeout=30)
+        # It may have been quicker than its caller.
+        self.assertTrue(result is not None or "CANCELLED" in str(error).upper(), str(error))
+        self.assertTrue(same(self.client.infer("simple", inputs).as_numpy("OUTPUT0"), total))
 
     def test_every_type_comes_back_as_it_was_sent(self):
         for name in models.TYPES:

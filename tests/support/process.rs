@@ -131,6 +131,11 @@ impl Server {
         self.process.stdout.wait_for(text).unwrap_or_else(|| panic!("no {text:?} in its output"))
     }
 
+    /// Returns its output so far.
+    pub fn output(&self) -> String {
+        self.process.stdout.text()
+    }
+
     /// Waits until it has ended.
     pub fn wait(self) -> Ended {
         self.process.wait()

@@ -77,6 +77,7 @@ async fn parse(Json(Terms { a, b }): Json<Terms>) -> HttpResponse {
     HttpResponse::Ok().json(Sum { sum: a.iter().zip(&b).map(|(a, b)| a + b).collect() })
 }
 
-async fn bytes(body: Data<Bytes>) -> HttpResponse {
+// The request's body is read, as any server must: actix closes the connection of a request whose body nobody read.
+async fn bytes(body: Data<Bytes>, _: Bytes) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(Bytes::clone(&body))
 }

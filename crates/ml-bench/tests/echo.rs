@@ -30,6 +30,7 @@ fn handlers_answer_what_they_are_there_for() {
         ("/parse", r#"{"a": [1, 2.5], "b": [0.25, 1]}"#, 200, r#"{"sum":[1.25,3.5]}"#),
         ("/parse", r#"{"a": [1], "b": []}"#, 400, "a has 1 numbers, b has 0"),
         ("/bytes", "", 200, "xxxxx"),
+        ("/bytes", "a body that is read, so that the connection stays", 200, "xxxxx"),
     ];
     System::new().block_on(async {
         let client = awc::Client::default();
@@ -38,6 +39,7 @@ fn handlers_answer_what_they_are_there_for() {
                 client.post(format!("{url}{path}")).insert_header(("content-type", "application/json"));
             let mut answer = request.send_body(body).await.unwrap();
             assert_eq!(answer.status().as_u16(), status, "{path}");
+            assert!(answer.headers().get("connection").is_none(), "{path} closes the connection");
             assert_eq!(answer.body().await.unwrap(), expected.as_bytes(), "{path}");
         }
         assert_eq!(client.get(format!("{url}/bytes")).send().await.unwrap().body().await.unwrap(), "xxxxx");

@@ -150,6 +150,6 @@ fn what_is_written_back_gives_the_same_bits() {
     }
     eprintln!("{ran} of {} files give the same bits, {same_bytes} are the same bytes", files.len());
     unknown.iter().for_each(|file| eprintln!("not run: {file}"));
-    // A packed model's inputs point into each other, which made-up ones do not.
-    assert!(ran + 1 >= own && (files.len() == own || ran >= 150), "only {ran} of {} files ran", files.len());
+    // Of ours, the inputs of one point into each other, and the other takes images of one size.
+    assert!(ran + 2 >= own && (files.len() == own || ran >= 150), "only {ran} of {} files ran", files.len());
 }

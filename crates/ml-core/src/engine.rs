@@ -185,7 +185,9 @@ impl<P: Pipeline> Engine<P> {
         while !open.is_empty() {
             // Those whose leader gave up try again, and this time they wait for room: they were taken in long ago.
             options.when_full = WhenFull::Wait;
-            open = self.share_once(sharing, open.into_iter(), &mut results, options, timings).await;
+            // Boxed, as all that is seldom awaited: a call is as large as its largest way.
+            let again = self.share_once(sharing, open.into_iter(), &mut results, options, timings);
+            open = Box::pin(again).await;
         }
         results
     }
@@ -214,7 +216,8 @@ impl<P: Pipeline> Engine<P> {
                 }
             }
         }
-        let computed = self.compute(inputs, options, timings).await;
+        // Boxed too: two small allocations are quicker than one that is beyond the allocator's own cache (1 KiB in glibc).
+        let computed = Box::pin(self.compute(inputs, options, timings)).await;
         for ((place, lead), result) in leads.into_iter().zip(computed) {
             lead.answered(&result);
             results[place] = result;
@@ -222,7 +225,7 @@ impl<P: Pipeline> Engine<P> {
         if follows.is_empty() {
             return Vec::new();
         }
-        let following = self.in_time(follow(follows, results), options.deadline);
+        let following = Box::pin(self.in_time(follow(follows, results), options.deadline));
         timed(timings, Stage::Queue, following).await.unwrap_or_default()
     }
 
@@ -275,10 +278,10 @@ impl<P: Pipeline> Engine<P> {
             preparer.clean_without_facts(valid).await
         } else {
             // Facts that leave the model no time are as good as none: what can be had instead is then taken.
-            let looking_up = preparer.look_up(valid, sources, queue.prepared_by(options));
+            let looking_up = Box::pin(preparer.look_up(valid, sources, queue.prepared_by(options)));
             let (looked_up, counts) = timed(timings, Stage::Lookup, looking_up).await;
             timings.looked_up(counts);
-            preparer.clean(looked_up).await
+            Box::pin(preparer.clean(looked_up)).await
         };
         timings.raise(Stage::Clean, time);
         cleaned

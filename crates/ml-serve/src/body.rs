@@ -9,13 +9,29 @@ use actix_web::rt::time::timeout;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 
-use crate::ApiError;
+use crate::{ApiError, arrow};
 
 /// What a predicting route was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Media {
     Json,
     NdJson,
+    Arrow,
+}
+
+impl Media {
+    /// Refuses what is no single JSON text.
+    ///
+    /// # Errors
+    /// When it is one of the others.
+    pub fn must_be_json(self, wanted: &'static str) -> Result<(), ApiError> {
+        let found = match self {
+            Self::Json => return Ok(()),
+            Self::NdJson => "application/x-ndjson",
+            Self::Arrow => arrow::MEDIA,
+        };
+        Err(ApiError::UnsupportedMediaType { found: found.to_owned(), wanted })
+    }
 }
 
 /// Returns the body's media type; a body without one is taken to be JSON.
@@ -42,8 +58,15 @@ pub(crate) fn media(request: &HttpRequest, wanted: &'static str) -> Result<Media
     match essence.as_str() {
         "" | "application/json" if utf8 => Ok(Media::Json),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" if utf8 => Ok(Media::NdJson),
+        arrow::MEDIA => Ok(Media::Arrow),
         _ => Err(ApiError::UnsupportedMediaType { found, wanted }),
     }
+}
+
+/// Returns whether the body says that it is an image, of whatever kind: the bytes themselves tell which.
+pub(crate) fn is_image(request: &HttpRequest) -> bool {
+    let header = request.headers().get(CONTENT_TYPE).map(|header| header.as_bytes());
+    header.is_some_and(|media| media.len() > 6 && media[..6].eq_ignore_ascii_case(b"image/"))
 }
 
 /// How much of a body is read, and for how long.
@@ -141,6 +164,16 @@ impl Aligned {
     pub fn extend(&mut self, bytes: &[u8]) {
         // Growing may move the bytes to an address that suits less: then a tensor is copied once more, and is right.
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Lets `read` fill room for so many bytes.
+    ///
+    /// # Errors
+    /// That of `read`.
+    pub fn fill<E>(&mut self, bytes: usize, read: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<(), E> {
+        let start = self.bytes.len();
+        self.bytes.resize(start + bytes, 0);
+        read(&mut self.bytes[start..])
     }
 
     pub fn freeze(self) -> Bytes {

@@ -16,11 +16,13 @@ mod nearest;
 mod setting;
 mod settle;
 mod table;
+mod tasks;
 
 pub use error::{ConfigError, Origin, Problem};
 pub use fields::{Config, LogFormat, ModelControl, ModelEntry, OptimisedCopy, RuntimeChoice};
 pub use setting::{Choice, Kind, Setting};
 pub use table::SETTINGS;
+pub use tasks::{Column, ColumnKind, Missing, ModelTask, TaskChoice};
 
 use std::ffi::OsString;
 use std::path::Path;

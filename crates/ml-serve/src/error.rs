@@ -8,6 +8,7 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use ml_core::Rejection;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Why a request, or an item of it, has no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -22,6 +23,12 @@ pub enum ApiError {
     #[error("the body is not JSON: {reason}")]
     MalformedJson {
         /// What the parser said, with line and column.
+        reason: String,
+    },
+    /// The body is no stream of Arrow's.
+    #[error("the body is not an Arrow IPC stream: {reason}")]
+    MalformedArrow {
+        /// What the reader said.
         reason: String,
     },
     /// The body is not text.
@@ -116,6 +123,12 @@ pub enum ApiError {
         /// The names that there are.
         known: String,
     },
+    /// A model that is for something else than what is asked of it, or one of several that could be meant.
+    #[error("{message}")]
+    WrongTask {
+        /// What was asked, and of what.
+        message: String,
+    },
     /// No such version of a model.
     #[error("there is no version {:?} of the model {:?}", cut(version), cut(name))]
     UnknownVersion {
@@ -130,6 +143,20 @@ pub enum ApiError {
         /// The model.
         name: String,
     },
+    /// A model that no repository has.
+    #[error("failed to load '{}', failed to poll from model repository", cut(name))]
+    NotInRepository {
+        /// The name in the request.
+        name: String,
+    },
+    /// A configuration that came with a request to load, and that the model cannot be served by.
+    #[error("failed to load '{}', {reason}", cut(name))]
+    InvalidConfiguration {
+        /// The model.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A model that could not be loaded.
     #[error("failed to load '{}', {reason}", cut(name))]
     LoadFailed {
@@ -142,6 +169,18 @@ pub enum ApiError {
     #[error("{message}")]
     NotControlled {
         /// Why not.
+        message: String,
+    },
+    /// No shared memory region of that name.
+    #[error("Unable to find shared memory region: '{}'", cut(name))]
+    UnknownRegion {
+        /// The name in the request.
+        name: String,
+    },
+    /// Something of that name is there already.
+    #[error("{message}")]
+    AlreadyThere {
+        /// What it is.
         message: String,
     },
     /// Tensors or parameters that the model, or the protocol, does not take.
@@ -178,6 +217,12 @@ pub enum ApiError {
         /// Most requests at once.
         limit_requests: usize,
     },
+    /// More sequences at once than the server keeps for a model.
+    #[error("{limit_sequences} sequences are under way, which is the limit; end one, or try again")]
+    TooManySequences {
+        /// Most sequences of a model.
+        limit_sequences: usize,
+    },
     /// The server cannot predict now.
     #[error("not ready: {reason}")]
     NotReady {
@@ -197,9 +242,10 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every code that the server itself can answer with; those of [`ml_core::Error::CODES`] come on top.
-    pub const CODES: [&'static str; 26] = [
+    pub const CODES: [&'static str; 33] = [
         "empty_body",
         "malformed_json",
+        "malformed_arrow",
         "invalid_utf8",
         "unreadable_body",
         "body_timeout",
@@ -213,15 +259,21 @@ impl ApiError {
         "invalid_header",
         "invalid_item",
         "unknown_model",
+        "wrong_task",
         "unknown_version",
         "unloaded_model",
+        "not_in_repository",
+        "invalid_configuration",
         "load_failed",
         "not_controlled",
+        "unknown_region",
+        "already_there",
         "invalid_tensors",
         "unsupported",
         "not_found",
         "method_not_allowed",
         "too_many_requests",
+        "too_many_sequences",
         "not_ready",
         "unwritable_answer",
     ];
@@ -232,6 +284,7 @@ impl ApiError {
         match self {
             Self::EmptyBody { .. } => (StatusCode::BAD_REQUEST, "empty_body"),
             Self::MalformedJson { .. } => (StatusCode::BAD_REQUEST, "malformed_json"),
+            Self::MalformedArrow { .. } => (StatusCode::BAD_REQUEST, "malformed_arrow"),
             Self::InvalidUtf8 { .. } => (StatusCode::BAD_REQUEST, "invalid_utf8"),
             Self::UnreadableBody { .. } => (StatusCode::BAD_REQUEST, "unreadable_body"),
             // The caller was slow to send: the one case that 408 is for.
@@ -248,16 +301,23 @@ impl ApiError {
             Self::InvalidHeader { .. } => (StatusCode::BAD_REQUEST, "invalid_header"),
             Self::InvalidItem { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_item"),
             Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
+            Self::WrongTask { .. } => (StatusCode::BAD_REQUEST, "wrong_task"),
             Self::UnknownVersion { .. } => (StatusCode::NOT_FOUND, "unknown_version"),
             Self::Unloaded { .. } => (StatusCode::NOT_FOUND, "unloaded_model"),
+            Self::NotInRepository { .. } => (StatusCode::NOT_FOUND, "not_in_repository"),
+            Self::InvalidConfiguration { .. } => (StatusCode::BAD_REQUEST, "invalid_configuration"),
             Self::LoadFailed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "load_failed"),
-            Self::NotControlled { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_controlled"),
+            // It stays so, whoever tries again: clients of KServe try again what is unavailable.
+            Self::NotControlled { .. } => (StatusCode::FORBIDDEN, "not_controlled"),
+            Self::UnknownRegion { .. } => (StatusCode::NOT_FOUND, "unknown_region"),
+            Self::AlreadyThere { .. } => (StatusCode::CONFLICT, "already_there"),
             // The protocol's clients know 400 for all of these.
             Self::InvalidTensors { .. } => (StatusCode::BAD_REQUEST, "invalid_tensors"),
-            Self::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
+            Self::Unsupported { .. } => (StatusCode::BAD_REQUEST, "unsupported"),
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+            Self::TooManySequences { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_sequences"),
             Self::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
             Self::Unwritable { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "unwritable_answer"),
             Self::Engine(error) => {
@@ -297,6 +357,7 @@ impl ApiError {
                 Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
             }
             Self::TooManyRequests { .. }
+            | Self::TooManySequences { .. }
             | Self::NotReady { .. }
             | Self::Engine(ml_core::Error::ShuttingDown) => Some(1),
             _ => None,
@@ -334,7 +395,7 @@ fn cut(text: &str) -> &str {
 }
 
 /// What a refusal looks like on the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorBody<'a> {
     /// Stable and machine-readable.
     pub code: &'static str,

@@ -2,10 +2,12 @@
 
 mod answer;
 mod counted;
+mod deadline;
 mod describe;
 mod request;
 mod serve;
 mod service;
+mod settings;
 mod stream;
 
 pub(crate) use self::serve::{Listening, listen};

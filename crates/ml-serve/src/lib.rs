@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod announce;
+mod arrow;
 mod body;
 pub mod config;
 mod error;
@@ -9,6 +11,7 @@ mod memory;
 mod metrics;
 mod oip;
 mod onnx;
+mod openapi;
 mod registry;
 mod repository;
 mod request;
@@ -17,6 +20,7 @@ mod served;
 mod server;
 mod shutdown;
 mod state;
+mod tasks;
 mod tensors;
 mod wishes;
 

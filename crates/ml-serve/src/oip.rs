@@ -7,29 +7,33 @@ pub(crate) mod binary;
 pub(crate) mod classify;
 pub(crate) mod datatype;
 pub(crate) mod describe;
+pub(crate) mod example;
+pub(crate) mod infer;
 pub(crate) mod inputs;
 pub(crate) mod json;
 pub(crate) mod models;
 pub(crate) mod outputs;
 pub(crate) mod parameters;
 pub(crate) mod refusal;
+pub(crate) mod regions;
 pub(crate) mod repository;
 pub(crate) mod request;
+pub(crate) mod settings;
 pub(crate) mod statistics;
 
 pub(crate) use self::refusal::Refusal;
 
 /// The extensions that are served, as server metadata names them.
-pub(crate) const EXTENSIONS: [&str; 7] = [
+pub(crate) const EXTENSIONS: [&str; 11] = [
     "classification",
+    "sequence",
     "model_repository",
     "schedule_policy",
     "model_configuration",
+    "system_shared_memory",
     "binary_tensor_data",
     "parameters",
     "statistics",
+    "trace",
+    "logging",
 ];
-
-/// Why an input or output in shared memory is refused.
-pub(crate) const NO_SHARED_MEMORY: &str =
-    "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.";

@@ -1,19 +1,23 @@
 //! Any ONNX file as a pipeline, without code: tensors in, tensors out, whatever protocol they came by.
 
+mod columns;
 mod json;
 mod pipeline;
 mod runs;
+pub(crate) mod sequences;
 mod served;
 
 use std::path::{Path, PathBuf};
 
 use crate::ServeError;
 
+pub(crate) use self::columns::Columns;
+pub(crate) use self::json::{Scalar, tensor_of};
 pub(crate) use self::pipeline::OnnxPipeline;
 pub(crate) use self::runs::Span;
 pub(crate) use self::served::TensorModel;
 
-/// A model folder's file: `model.onnx`, or the only ONNX file that there is.
+/// A model folder's file: `model.onnx`, or the only ONNX file that there is; in the folder, or in `onnx/` in it.
 pub(crate) fn model_file(path: &Path) -> Result<PathBuf, ServeError> {
     if !path.is_dir() {
         return Ok(path.to_owned());
@@ -27,6 +31,9 @@ pub(crate) fn model_file(path: &Path) -> Result<PathBuf, ServeError> {
     let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut models: Vec<PathBuf> =
         files.filter(|file| file.extension().is_some_and(|ending| ending == "onnx")).collect();
+    if models.is_empty() && path.join("onnx").is_dir() {
+        return model_file(&path.join("onnx"));
+    }
     match (models.pop(), models.len()) {
         (Some(file), 0) => Ok(file),
         (Some(_), others) => Err(wrong(format!("{} ONNX files and none is model.onnx", others + 1))),

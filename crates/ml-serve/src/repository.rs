@@ -13,6 +13,7 @@ mod config;
 mod layout;
 mod load;
 mod poll;
+pub(crate) mod sequence;
 mod settle;
 mod text;
 

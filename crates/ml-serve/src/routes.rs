@@ -1,34 +1,47 @@
 //! The routes. Each is listed once, with its methods, so that a wrong method is told apart from a wrong path.
 
+mod arrow;
 mod batch;
+mod docs;
 mod models;
 mod ndjson;
 mod oip;
+mod openai;
 mod operations;
 mod predict;
+mod tei;
 
+use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, Route, guard};
 
 use crate::ApiError;
 use crate::oip::Refusal;
 
+pub(crate) use self::models::{Described, Listed};
+
 /// Every path with the methods that it takes and what it is for; `GET /` answers this table.
-pub(crate) const ROUTES: [(&str, &str, &str); 9] = [
+pub(crate) const ROUTES: [(&str, &str, &str); 11] = [
     ("GET", "/", "this table"),
     ("GET", "/models", "the models of this server"),
     ("GET", "/models/{model}", "one model: what runs it, an item to send, its details"),
     ("POST", "/models/{model}/predict", "predicts one item"),
-    ("POST", "/models/{model}/predict_batch", "predicts a JSON array of items, or NDJSON lines as they come"),
+    (
+        "POST",
+        "/models/{model}/predict_batch",
+        "predicts a JSON array of items, NDJSON lines as they come, or an Arrow IPC stream",
+    ),
     ("GET", "/health/live", "200 while the process runs"),
     ("GET", "/health/ready", "200 when every model has just made a real prediction"),
     ("GET", "/metrics", "numbers for Prometheus"),
     ("GET", "/version", "name and version"),
+    ("GET", "/openapi.json", "all of this as an OpenAPI document"),
+    ("GET", "/docs", "a page that shows that document and tries what is in it"),
 ];
 
 /// Every path of every protocol.
-fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    ROUTES.into_iter().chain(oip::ROUTES)
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    ROUTES.into_iter().chain(oip::ROUTES).chain(openai::ROUTES).chain(tei::ROUTES)
 }
 
 /// Returns the pattern that a path belongs to, for logs and metrics; `unmatched` where there is none.
@@ -51,11 +64,23 @@ pub(crate) fn pattern(path: &str) -> &'static str {
     all().find(|(_, pattern, _)| matches(pattern)).map_or("unmatched", |(_, pattern, _)| pattern)
 }
 
+/// Whether a path is one of text-embeddings-inference's.
+pub(crate) fn is_tei(path: &str) -> bool {
+    tei::is_ours(path)
+}
+
 /// Refuses a request in the form of the protocol that its path belongs to.
 pub(crate) fn refuse(path: &str, refusal: ApiError) -> HttpResponse {
-    match path.strip_prefix("/v2") {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => Refusal(refusal).error_response(),
-        _ => refusal.error_response(),
+    let is_below =
+        |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if is_below("/v2") {
+        Refusal(refusal).error_response()
+    } else if is_below("/v1") {
+        openai::Refusal::from(refusal).error_response()
+    } else if is_tei(path) {
+        tei::Refusal::from(refusal).error_response()
+    } else {
+        refusal.error_response()
     }
 }
 
@@ -63,19 +88,26 @@ pub(crate) fn refuse(path: &str, refusal: ApiError) -> HttpResponse {
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
         // They are tried in this order, so the one that is asked most comes first.
-        .service(resource("/models/{model}/predict", "POST").route(web::post().to(predict::predict)))
+        .service(resource("/models/{model}/predict", "POST").route(post().to(predict::predict)))
         .service(resource("/", "GET, HEAD").route(read().to(operations::index)))
         .service(resource("/models", "GET, HEAD").route(read().to(models::list)))
         .service(resource("/models/{model}", "GET, HEAD").route(read().to(models::describe)))
-        .service(
-            resource("/models/{model}/predict_batch", "POST").route(web::post().to(batch::predict_batch)),
-        )
+        .service(resource("/models/{model}/predict_batch", "POST").route(post().to(batch::predict_batch)))
         .service(resource("/health/live", "GET, HEAD").route(read().to(operations::live)))
         .service(resource("/health/ready", "GET, HEAD").route(read().to(operations::ready)))
         .service(resource("/metrics", "GET, HEAD").route(read().to(operations::metrics)))
         .service(resource("/version", "GET, HEAD").route(read().to(operations::version)))
+        .service(resource("/openapi.json", "GET, HEAD").route(read().to(docs::document)))
+        .service(resource("/docs", "GET, HEAD").route(read().to(docs::page)))
         .configure(oip::configure)
+        .configure(openai::configure)
+        .configure(tei::configure)
         .default_service(web::to(not_found));
+}
+
+/// POST. Actix's own guard notes in every request which methods a path takes; a path here says so itself.
+fn post() -> Route {
+    web::route().guard(guard::fn_guard(|request| request.head().method == Method::POST))
 }
 
 /// GET, and HEAD, which is GET without the body: some load balancers probe with it.
@@ -86,12 +118,12 @@ fn read() -> Route {
 fn resource(path: &str, allowed: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
         let (method, path) = (request.method().to_string(), request.path().to_owned());
-        Err::<HttpResponse, _>(ApiError::MethodNotAllowed { method, path, allowed })
+        refuse(request.path(), ApiError::MethodNotAllowed { method, path, allowed })
     }))
 }
 
-async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    Err(ApiError::NotFound { path: request.path().to_owned() })
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    refuse(request.path(), ApiError::NotFound { path: request.path().to_owned() })
 }
 
 #[cfg(test)]
@@ -117,6 +149,8 @@ mod tests {
             ("/v2/models/iris/infer", "/v2/models/{model}/infer"),
             ("/v2/models/iris/versions/1/infer", "/v2/models/{model}/versions/{version}/infer"),
             ("/v2/models/iris/infer/", "unmatched"),
+            ("/v1/embeddings", "/v1/embeddings"),
+            ("/tei/minilm/embed", "/tei/{model}/embed"),
         ] {
             assert_eq!(pattern(path), expected, "{path}");
         }

@@ -1,5 +1,6 @@
 //! A model as the routes see it: raw JSON items in, raw JSON results out, whatever the pipeline's types are.
 
+use std::any::Any;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -10,6 +11,7 @@ use ml_core::{CacheOptions, CallOptions, Engine, EngineBuilder, Model, Pipeline,
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
 
 use crate::ApiError;
 use crate::onnx::TensorModel;
@@ -30,7 +32,7 @@ pub(crate) type Item<'a> = Result<&'a str, ApiError>;
 pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a model says about itself.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct ModelInfo {
     /// What it is, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,8 +43,15 @@ pub struct ModelInfo {
     /// An item that can be sent as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub example: Option<serde_json::Value>,
+    /// What an item is, as a JSON Schema; for the OpenAPI document.
+    #[serde(skip)]
+    pub input_schema: Option<serde_json::Value>,
+    /// What an item's output is, likewise.
+    #[serde(skip)]
+    pub output_schema: Option<serde_json::Value>,
     /// Whatever else its author wants known.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
     pub details: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -67,6 +76,9 @@ pub(crate) trait Served: Send + Sync {
     /// Takes no new work; what was accepted is still answered.
     fn close(&self);
 
+    /// Returns itself, for protocols that ask for a model of a certain type.
+    fn any(&self) -> &dyn Any;
+
     /// Returns the model as one of raw tensors, where it is one.
     fn tensors(&self) -> Option<&TensorModel> {
         None
@@ -86,6 +98,10 @@ pub(crate) struct TypedModel<P: Pipeline> {
 impl<P: Pipeline> TypedModel<P> {
     pub fn new(engine: Engine<P>) -> Self {
         Self { engine }
+    }
+
+    pub fn engine(&self) -> &Engine<P> {
+        &self.engine
     }
 }
 
@@ -199,6 +215,10 @@ where
 
     fn close(&self) {
         self.engine.close();
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
     }
 }
 

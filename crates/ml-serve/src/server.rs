@@ -14,12 +14,13 @@ use actix_web::rt::time::timeout;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use ml_core::{
-    EngineBuilder, LoadError, Metrics, Model, ModelOptions, OptimisedCopy, Pipeline, RuntimeChoice,
-    ThreadPlan, ThreadWishes, VariantChoice, WhenFull,
+    EngineBuilder, LoadError, Metrics, ModelOptions, OptimisedCopy, Pipeline, RuntimeChoice, ThreadPlan,
+    ThreadWishes, VariantChoice, WhenFull,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::announce::announce;
 use crate::config::{self, Config, ConfigError, Invocation, ModelControl};
 use crate::memory;
 use crate::metrics::HttpMetrics;
@@ -27,8 +28,8 @@ use crate::onnx;
 use crate::registry::Registry;
 use crate::repository::{self, Factory, Poller, Repository, WARM_UP_TIMEOUT};
 use crate::served::{ModelInfo, TypedModel, within};
-use crate::state::{self, Limits, State};
-use crate::{ApiError, grpc, logs, request, routes, served, shutdown};
+use crate::state::{self, State};
+use crate::{ApiError, grpc, logs, request, routes, served, shutdown, tasks};
 
 /// The longest that a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -164,6 +165,7 @@ impl Server {
             wide: config.wide_threads,
         });
         tracing::info!(%threads, "thread plan");
+        memory::keep_a_heap_for_each_cpu(threads.cpus);
         let preprocess = ml_core::preprocess_pool(threads.preprocess);
         let options = model_options(&config, threads);
         let factory = Factory { config, threads, metrics: Metrics::default(), preprocess, options };
@@ -241,19 +243,16 @@ impl Server {
     /// Names the file that cannot be loaded, and the reason.
     pub fn configured_models(mut self) -> Result<Self, Box<dyn StdError + Send + Sync>> {
         for entry in self.factory.config.models.clone() {
-            if entry.name.is_none() && repository::is_repository(&entry.path) {
+            if !tasks::is_one_model(&entry) && repository::is_repository(&entry.path) {
                 self.repositories.push(entry.path);
                 continue;
             }
-            let file = onnx::model_file(&entry.path)?;
-            let name = entry.name.unwrap_or_else(|| onnx::model_name(&entry.path));
+            let name = entry.name.clone().unwrap_or_else(|| onnx::model_name(&entry.path));
             if let Err(reason) = self.check_name(&name) {
                 self.refuse_name(&name, reason);
                 continue;
             }
-            let onnx = Model::load(file, &self.factory.options)?;
-            let settled = self.factory.settle_file(&name, &onnx)?;
-            self.add(self.factory.serve(&name, 1, onnx, settled));
+            self.add(tasks::serve(&self.factory, &name, &entry)?);
         }
         Ok(self)
     }
@@ -277,8 +276,7 @@ impl Server {
             return Err(ServeError::NoModels);
         }
         let metrics = HttpMetrics::new(&self.factory.metrics);
-        let limits = Limits::from(&self.factory.config);
-        let state = Data::new(State::new(self.models, repository, limits, metrics));
+        let state = Data::new(State::new(self.models, repository, &self.factory.config, metrics));
         let (config, http_threads) = (self.factory.config, self.factory.threads.http);
         let served = System::new().block_on(serve(&config, http_threads, &state));
         state.models.close();
@@ -345,7 +343,9 @@ async fn serve(config: &Config, http_threads: usize, state: &Data<State>) -> Res
     let polling = config.model_control == ModelControl::Poll && state.repository.is_some();
     let poller =
         polling.then(|| Poller::start(state.clone().into_inner(), config.repository_poll)).transpose()?;
-    announce(&listening, grpc.as_ref(), state, started);
+    let models: Vec<String> = state.models.latest().iter().map(|model| model.name.clone()).collect();
+    tracing::info!(listening, ?models, startup = ?started.elapsed(), "ready");
+    announce(&listening, grpc.as_ref().map(|grpc| grpc.address.to_string()), state);
     let drained = shutdown::until_stopped(signals, handle, state, config.drain_timeout).await;
     serving.abort();
     drop((grpc, poller));
@@ -372,11 +372,4 @@ async fn warm_up(state: &State) -> Result<(), ServeError> {
         checked.map_err(|reason| ServeError::WarmUp { name: model.name.clone(), reason })?;
     }
     Ok(())
-}
-
-fn announce(listening: &str, grpc: Option<&grpc::Listening>, state: &State, started: Instant) {
-    let models: Vec<String> = state.models.latest().iter().map(|model| model.name.clone()).collect();
-    tracing::info!(listening, ?models, startup = ?started.elapsed(), "ready");
-    let grpc = grpc.map_or_else(String::new, |grpc| format!(" and grpc://{}", grpc.address));
-    say(&format!("ml-serve is ready at http://{listening}{grpc} with {}", models.join(", ")));
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
 use crate::Config;
 use crate::metrics::HttpMetrics;
+use crate::oip::regions::Regions;
+use crate::oip::settings::trace::Traces;
 use crate::registry::Registry;
 use crate::repository::Repository;
 use crate::served::{ModelInfo, Served};
@@ -63,6 +65,8 @@ pub(crate) struct Limits {
     pub body_bytes_max: usize,
     pub item_bytes_max: usize,
     pub call_items_max: usize,
+    pub shared_memory_bytes_max: usize,
+    pub remote_settings: bool,
     pub concurrent_requests_max: usize,
     pub request_timeout: Duration,
 }
@@ -73,6 +77,8 @@ impl From<&Config> for Limits {
             body_bytes_max: config.body_bytes_max,
             item_bytes_max: config.item_bytes_max,
             call_items_max: config.call_items_max,
+            shared_memory_bytes_max: config.shared_memory_bytes_max,
+            remote_settings: config.remote_settings,
             concurrent_requests_max: config.concurrent_requests_max,
             request_timeout: config.request_timeout,
         }
@@ -83,7 +89,15 @@ pub(crate) struct State {
     pub models: Registry,
     pub repository: Option<Repository>,
     pub limits: Limits,
+    /// What the server calls itself.
+    pub name: String,
     pub metrics: HttpMetrics,
+    /// When the server was started, in seconds since 1970.
+    pub started_s: u64,
+    /// Memory that callers share.
+    pub regions: Regions,
+    /// Which requests are traced.
+    pub traces: Traces,
     draining: AtomicBool,
     told: Notify,
 }
@@ -92,11 +106,14 @@ impl State {
     pub fn new(
         models: Registry,
         repository: Option<Repository>,
-        limits: Limits,
+        config: &Config,
         metrics: HttpMetrics,
     ) -> Self {
         let (draining, told) = (AtomicBool::new(false), Notify::new());
-        Self { models, repository, limits, metrics, draining, told }
+        let started_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let (limits, name) = (Limits::from(config), config.server_name.clone());
+        let (regions, traces) = (Regions::new(limits.shared_memory_bytes_max), Traces::default());
+        Self { models, repository, limits, name, metrics, started_s, regions, traces, draining, told }
     }
 
     /// From now on the server is not ready, and asks its callers to go elsewhere.

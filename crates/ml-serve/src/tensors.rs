@@ -88,6 +88,30 @@ impl RawTensor {
         Ok(Self::numbers(element, shape, bytes))
     }
 
+    /// Returns the same with memory of its own, for what is kept longer than its batch.
+    pub fn owned(&self) -> Self {
+        let data = match &self.data {
+            Data::Numbers(bytes) => Data::Numbers(Bytes::copy_from_slice(bytes)),
+            Data::Texts(texts) => Data::Texts(Arc::clone(texts)),
+        };
+        Self { element: self.element, shape: self.shape.clone(), data }
+    }
+
+    /// Returns a tensor of one row with that row so many times.
+    pub fn repeated(&self, rows: usize) -> Self {
+        let mut shape = self.shape.clone();
+        if let Some(first) = shape.first_mut() {
+            *first = rows;
+        }
+        let data = match &self.data {
+            Data::Numbers(bytes) => Data::Numbers(bytes.repeat(rows).into()),
+            Data::Texts(texts) => {
+                Data::Texts(texts.iter().cycle().take(texts.len() * rows).cloned().collect())
+            }
+        };
+        Self { element: self.element, shape, data }
+    }
+
     /// Returns the size of the elements in bytes.
     pub fn bytes(&self) -> usize {
         match &self.data {

@@ -3,15 +3,18 @@
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
 use ml_core::{CallOptions, Priority, WhenFull};
 
 use crate::ApiError;
 
 /// The time in which the caller wants its answer, in milliseconds; the server's own limit holds as well.
 pub(crate) const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
+static TIMEOUT: HeaderName = HeaderName::from_static(TIMEOUT_HEADER);
 
 /// Whether somebody waits for the answer: `interactive` or `bulk`.
 pub(crate) const PRIORITY_HEADER: &str = "x-request-priority";
+static PRIORITY: HeaderName = HeaderName::from_static(PRIORITY_HEADER);
 
 /// How a call is to be treated, from the moment that its head was read.
 #[derive(Debug, Clone, Copy)]
@@ -26,10 +29,10 @@ impl Wishes {
     /// # Errors
     /// A value that means nothing is refused rather than guessed at.
     pub fn read(request: &HttpRequest, timeout_max: Duration, usual: Priority) -> Result<Self, ApiError> {
-        let timeout = header(request, TIMEOUT_HEADER, "whole milliseconds, 1 or more", |value| {
+        let timeout = header(request, &TIMEOUT, "whole milliseconds, 1 or more", |value| {
             value.parse().ok().filter(|ms| *ms > 0).map(Duration::from_millis)
         })?;
-        let priority = header(request, PRIORITY_HEADER, "interactive or bulk", |value| match value {
+        let priority = header(request, &PRIORITY, "interactive or bulk", |value| match value {
             "interactive" => Some(Priority::Interactive),
             "bulk" => Some(Priority::Bulk),
             _ => None,
@@ -45,12 +48,12 @@ impl Wishes {
 
 fn header<T>(
     request: &HttpRequest,
-    name: &'static str,
+    name: &'static HeaderName,
     wanted: &'static str,
     read: impl FnOnce(&str) -> Option<T>,
 ) -> Result<Option<T>, ApiError> {
     let Some(value) = request.headers().get(name) else { return Ok(None) };
     let read = value.to_str().ok().map(str::trim).and_then(read);
     let found = || String::from_utf8_lossy(value.as_bytes()).into_owned();
-    read.map(Some).ok_or_else(|| ApiError::InvalidHeader { name, found: found(), wanted })
+    read.map(Some).ok_or_else(|| ApiError::InvalidHeader { name: name.as_str(), found: found(), wanted })
 }

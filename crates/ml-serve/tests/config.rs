@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use ml_core::Device;
 use ml_serve::config::{
-    Config, ConfigError, Invocation, Kind, LogFormat, ModelControl, ModelEntry, OptimisedCopy, RuntimeChoice,
-    SETTINGS, Setting, from_sources,
+    Config, ConfigError, Invocation, Kind, LogFormat, ModelControl, ModelEntry, ModelTask, OptimisedCopy,
+    RuntimeChoice, SETTINGS, Setting, from_sources,
 };
 
 #[path = "config/documents.rs"]
@@ -58,6 +58,7 @@ fn samples(setting: &Setting) -> [String; 3] {
         Kind::Text { .. } if setting.key == "variant" => {
             ["int8-mixed", "original", "fp16"].map(str::to_owned)
         }
+        Kind::Text { .. } if setting.key == "server_name" => ["triton", "a.b", "c-d"].map(str::to_owned),
         Kind::Text { .. } => ["::1", "localhost", "example.org"].map(str::to_owned),
         Kind::Port { .. } => ["0", "8001", "off"].map(str::to_owned),
         Kind::Path { .. } => ["a.so", "/b.so", "c/d.so"].map(str::to_owned),
@@ -120,6 +121,10 @@ fn every_key_reaches_its_own_field() {
         body_bytes_max = "7KiB"
         item_bytes_max = 8_000
         call_items_max = 9
+        shared_memory_bytes_max = "18KiB"
+        sequences_max = 19
+        server_name = "triton"
+        remote_settings = "on"
         concurrent_requests_max = 10
         request_timeout_ms = 11
         drain_timeout_ms = 12
@@ -132,8 +137,11 @@ fn every_key_reaches_its_own_field() {
         [[models]]
         path = "b.onnx"
     "#;
-    let model =
-        |path: &str, name: Option<&str>| ModelEntry { path: path.into(), name: name.map(str::to_owned) };
+    let model = |path: &str, name: Option<&str>| ModelEntry {
+        path: path.into(),
+        name: name.map(str::to_owned),
+        task: ModelTask::default(),
+    };
     let expected = Config {
         host: "0.0.0.0".into(),
         port: 1,
@@ -160,6 +168,10 @@ fn every_key_reaches_its_own_field() {
         body_bytes_max: 7 * 1024,
         item_bytes_max: 8000,
         call_items_max: 9,
+        shared_memory_bytes_max: 18 * 1024,
+        sequences_max: 19,
+        server_name: "triton".into(),
+        remote_settings: true,
         concurrent_requests_max: 10,
         request_timeout: Duration::from_millis(11),
         drain_timeout: Duration::from_millis(12),
@@ -240,7 +252,10 @@ fn only_a_path_may_be_other_than_unicode() {
         other => panic!("{other:?}"),
     };
     assert_eq!(config.onnxruntime_path, Some(text(b"").into()));
-    assert_eq!(config.models, [ModelEntry { path: text(b"model").into(), name: None }]);
+    assert_eq!(
+        config.models,
+        [ModelEntry { path: text(b"model").into(), name: None, task: ModelTask::default() }]
+    );
     let error = read(["--log-level".into(), text(b"info,a=")]).unwrap_err().to_string();
     assert!(error.starts_with("flag --log-level: log_level is \"info,a=\u{fffd}\"; it takes "), "{error}");
 }

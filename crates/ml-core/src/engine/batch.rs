@@ -2,6 +2,12 @@
 
 use super::pace::Line;
 
+/// Where nothing is padded, the company is chosen among the oldest items, as many as fill so many batches.
+///
+/// Likeness is worth little there: an encoder that takes packed batches still pads within its attention, in time hardly,
+/// but in memory by the square of its longest text. Items that unlike ones keep overtaking wait longer, and this bounds it.
+const PACKED_LOOK_AHEAD_BATCHES: f64 = 2.0;
+
 /// Why a batch holds no more items than it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closed {
@@ -45,6 +51,11 @@ impl Shape {
         self.sizes.iter().copied().find(|size| *size >= items).unwrap_or(items)
     }
 
+    /// Whether an item costs more in a batch than alone where others are longer.
+    fn pads(&self) -> bool {
+        !self.packed || !self.sizes.is_empty()
+    }
+
     /// Returns what a batch costs whose items cost `sum` together and of which the longest costs `longest`.
     pub fn cost(&self, items: usize, longest: usize, sum: usize) -> usize {
         let rows = self.rows(items);
@@ -69,15 +80,15 @@ pub(super) struct Chosen {
     pub closed: Closed,
 }
 
-/// Chooses the batch of `candidates[head]`: with it, those nearest in cost, as long as each makes the work quicker.
+/// Chooses the batch of `candidates[head]`: with it, those that suit it best, as long as each makes the work quicker.
 ///
-/// Candidates come in order of arrival; of equally near ones the earlier goes first. Of all the batches that
-/// can be had by adding the next nearest item, the one with the least time per cost wins.
+/// Candidates come in order of arrival. Of all the batches that can be had by adding the next best, the one with the
+/// least time per cost wins.
 pub(super) fn choose(candidates: &[Candidate], head: usize, shape: &Shape, line: Option<Line>) -> Chosen {
     let oldest = candidates[head];
-    let order = nearest(candidates, head, shape.items_max.saturating_sub(1));
     let assumed = line.unwrap_or_else(|| Line::assumed(oldest.cost));
     let budget = assumed.budget();
+    let order = company(candidates, head, shape, budget);
 
     let mut batch = Growing::new(oldest);
     let mut best = (1, assumed.time(batch.cost(shape)) / oldest.cost as f64);
@@ -109,23 +120,37 @@ pub(super) fn choose(candidates: &[Candidate], head: usize, shape: &Shape, line:
     Chosen { indices, closed }
 }
 
-/// Returns up to `most` indices other than the head's, by rank, nearness in cost, and arrival.
-fn nearest(candidates: &[Candidate], head: usize, most: usize) -> Vec<usize> {
-    let oldest = candidates[head];
-    let distance = |index: &usize| {
-        let other = &candidates[*index];
-        (other.rank, other.cost.abs_diff(oldest.cost), *index)
-    };
-    let mut order: Vec<usize> = (0..candidates.len()).filter(|index| *index != head).collect();
+/// Returns the indices of those that may join the head, the best first: by rank, nearness in cost, and arrival.
+fn company(candidates: &[Candidate], head: usize, shape: &Shape, budget: f64) -> Vec<usize> {
+    let most = shape.items_max.saturating_sub(1);
     if most == 0 {
         return Vec::new();
     }
+    let oldest = candidates[head];
+    let key = |index: &usize| {
+        let other = &candidates[*index];
+        (other.rank, other.cost.abs_diff(oldest.cost), *index)
+    };
+    let look_ahead = if shape.pads() { f64::INFINITY } else { PACKED_LOOK_AHEAD_BATCHES * budget };
+    let mut order = oldest_others(candidates, head, look_ahead);
     if order.len() > most {
-        order.select_nth_unstable_by_key(most - 1, distance);
+        order.select_nth_unstable_by_key(most - 1, key);
         order.truncate(most);
     }
-    order.sort_unstable_by_key(distance);
+    order.sort_unstable_by_key(key);
     order
+}
+
+/// Returns the indices of the others in order of arrival, until they cost as much together.
+fn oldest_others(candidates: &[Candidate], head: usize, cost_max: f64) -> Vec<usize> {
+    let mut cost = candidates[head].cost as f64;
+    let others = (0..candidates.len()).filter(|index| *index != head);
+    let within = others.take_while(|index| {
+        let fits = cost < cost_max;
+        cost += candidates[*index].cost as f64;
+        fits
+    });
+    within.collect()
 }
 
 struct Growing {
@@ -215,6 +240,17 @@ mod tests {
     fn a_packed_batch_pays_for_no_padding() {
         let packed = Shape { packed: true, ..ANY };
         assert_eq!(chosen(&[10, 40, 10, 30], &packed, Some(MINILM)), ((0..4).collect(), Closed::Idle));
+    }
+
+    #[test]
+    fn a_packed_batch_is_of_those_who_arrived_first() {
+        // A budget of 100: the likest of the oldest that cost 200 together.
+        let packed = Shape { packed: true, items_max: 64, ..ANY };
+        let costs = [40, 90, 60, 40, 40, 40];
+        assert_eq!(chosen(&costs, &packed, Some(MINILM)), (vec![0, 2, 3], Closed::Budget));
+        // Rows are added up to a size that the model takes, each as long as the longest.
+        let padded = Shape { sizes: vec![3], items_max: 3, ..packed };
+        assert_eq!(chosen(&costs, &padded, Some(MINILM)), (vec![0, 3, 4], Closed::Full));
     }
 
     #[test]

@@ -156,12 +156,22 @@ impl<P: Pipeline> Queue<P> {
     /// A call with more items than the queue holds goes in by parts, each as soon as there is room.
     ///
     /// Where it would be quicker to run what waits here than to wake a runner for it, that is handed to the caller.
-    pub async fn push(&self, load: Load<P>, mut options: CallOptions) -> Result<Option<Call<'_, P>>, Error> {
-        let Load { items, mut tickets, bytes } = load;
-        let part_items = self.room.part_items(items.len(), bytes, options.priority);
-        if items.len() <= part_items {
-            return self.push_part(Load { items, tickets, bytes }, options).await;
+    pub async fn push(&self, load: Load<P>, options: CallOptions) -> Result<Option<Call<'_, P>>, Error> {
+        let part_items = self.room.part_items(load.items.len(), load.bytes, options.priority);
+        if load.items.len() <= part_items {
+            return self.push_part(load, options).await;
         }
+        Box::pin(self.push_parts(load, part_items, options)).await?;
+        Ok(None)
+    }
+
+    async fn push_parts(
+        &self,
+        load: Load<P>,
+        part_items: usize,
+        mut options: CallOptions,
+    ) -> Result<(), Error> {
+        let Load { items, mut tickets, bytes } = load;
         let bytes_per_item = bytes / items.len();
         let mut items = items.into_iter();
         while items.len() > 0 {
@@ -177,13 +187,13 @@ impl<P: Pipeline> Queue<P> {
             // What follows a part that was taken in is waited for: a call is not refused when it is half done.
             options.when_full = WhenFull::Wait;
         }
-        Ok(None)
+        Ok(())
     }
 
     async fn push_part(&self, load: Load<P>, options: CallOptions) -> Result<Option<Call<'_, P>>, Error> {
         let (count, priority) = (load.items.len(), options.priority);
         let claims = match options.when_full {
-            WhenFull::Wait => self.room.wait(count, load.bytes, priority).await?,
+            WhenFull::Wait => Box::pin(self.room.wait(count, load.bytes, priority)).await?,
             WhenFull::Refuse => {
                 let taken = self.room.try_take(count, load.bytes, priority);
                 taken.map_err(|full| self.refusal(full, priority))?

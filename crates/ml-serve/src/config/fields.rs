@@ -7,6 +7,7 @@ use std::time::Duration;
 use ml_core::Device;
 
 use super::SETTINGS;
+use super::{ModelTask, SETTINGS};
 
 /// Everything an operator may decide about the server; `Default` is the table's defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +62,14 @@ pub struct Config {
     pub item_bytes_max: usize,
     /// Most items of one JSON batch call, never more than `queue_items_max`.
     pub call_items_max: usize,
+    /// Most bytes of shared memory that clients may register; 0 is none.
+    pub shared_memory_bytes_max: usize,
+    /// Most sequences of one model that are under way at once.
+    pub sequences_max: usize,
+    /// What the server calls itself to clients.
+    pub server_name: String,
+    /// Whether requests may change log and trace settings.
+    pub remote_settings: bool,
     /// Most requests in work at once.
     pub concurrent_requests_max: usize,
     /// Time in which a request must be answered.
@@ -124,6 +133,8 @@ pub struct ModelEntry {
     pub path: PathBuf,
     /// Name in URLs; `None` is taken from the path.
     pub name: Option<String>,
+    /// What is made of it.
+    pub task: ModelTask,
 }
 
 impl Default for Config {
@@ -165,6 +176,10 @@ impl Config {
             body_bytes_max: 0,
             item_bytes_max: 0,
             call_items_max: 0,
+            shared_memory_bytes_max: 0,
+            sequences_max: 0,
+            server_name: String::new(),
+            remote_settings: false,
             concurrent_requests_max: 0,
             request_timeout: Duration::ZERO,
             drain_timeout: Duration::ZERO,

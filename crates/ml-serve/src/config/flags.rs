@@ -8,7 +8,7 @@ use lexopt::{Arg, Parser};
 use super::error::{ConfigError, Origin, Problem, did_you_mean};
 use super::nearest::nearest;
 use super::setting::{Given, Setting};
-use super::{ModelEntry, SETTINGS, form};
+use super::{ModelEntry, ModelTask, SETTINGS, form};
 
 /// What the command line asks for.
 pub(super) enum CommandLine {
@@ -47,7 +47,7 @@ pub(super) fn read(args: impl IntoIterator<Item = OsString>) -> Result<CommandLi
 impl Flags {
     fn add_model(&mut self, path: &OsStr) -> Result<(), ConfigError> {
         let path = form::path("model", path).map_err(|problem| Origin::Arguments.refuse(problem))?;
-        self.models.push(ModelEntry { path, name: None });
+        self.models.push(ModelEntry { path, name: None, task: ModelTask::default() });
         Ok(())
     }
 

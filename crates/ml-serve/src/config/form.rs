@@ -72,6 +72,12 @@ fn is_host_name(text: &str) -> bool {
     text.len() <= 253 && !last_is_number && text.split('.').all(is_label)
 }
 
+/// Tells whether the text can be a server's name.
+pub(super) fn is_server_name(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(fits)
+}
+
 /// Tells whether the text is a list of tracing directives, each with its level.
 ///
 /// Tracing reads a bare word that is no level as a target, so `inof` would silence every log but that

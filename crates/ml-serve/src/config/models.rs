@@ -6,7 +6,7 @@ use toml::de::DeValue;
 use super::error::{ConfigError, Problem, did_you_mean};
 use super::file::{Place, describe, in_order};
 use super::nearest::nearest;
-use super::{ModelEntry, SETTINGS, form};
+use super::{ModelEntry, ModelTask, SETTINGS, form, tasks};
 
 const PATH: Field = Field { key: "models.path", takes: form::PATH, check: |path| !path.is_empty() };
 
@@ -35,17 +35,18 @@ fn entry(place: &Place<'_>, table: &Spanned<DeValue<'_>>) -> Result<ModelEntry, 
     let DeValue::Table(fields) = table.get_ref() else {
         return Err(not_tables(place, table));
     };
-    let (mut path, mut name) = (None, None);
+    let (mut path, mut name, mut task) = (None, None, ModelTask::default());
     for (key, value) in in_order(fields) {
         let refuse = |problem| place.line(key.span().start).refuse(problem);
         match key.get_ref().as_ref() {
             "path" => path = Some(PATH.text(value.get_ref()).map_err(refuse)?),
             "name" => name = Some(NAME.text(value.get_ref()).map_err(refuse)?),
+            other if tasks::take(&mut task, place, other, value)? => {}
             other => return Err(refuse(unknown(other))),
         }
     }
     match path {
-        Some(path) => Ok(ModelEntry { path: path.into(), name }),
+        Some(path) => Ok(ModelEntry { path: path.into(), name, task }),
         None => {
             let problem = Problem::Missing { key: PATH.key, takes: PATH.takes };
             Err(place.line(table.span().start).refuse(problem))
@@ -81,7 +82,7 @@ fn unknown(key: &str) -> Problem {
     let hint = if SETTINGS.iter().any(|setting| setting.key == key) {
         Some("settings stand above the first [[models]]".to_owned())
     } else {
-        nearest(key, ["path", "name"]).map(did_you_mean)
+        nearest(key, ["path", "name"].into_iter().chain(tasks::KEYS)).map(did_you_mean)
     };
     Problem::Unknown { key: Some(format!("models.{key}")), hint }
 }

@@ -203,6 +203,44 @@ pub const SETTINGS: &[Setting] = &[
         kind: items(1024, 100_000, |config, count| config.call_items_max = count),
     },
     Setting {
+        key: "shared_memory_bytes_max",
+        help: "shared memory that clients may register (0: none)",
+        kind: Kind::Bytes {
+            default: 0,
+            range: 0..=64 * GIB,
+            set: |config, bytes| config.shared_memory_bytes_max = bytes,
+        },
+    },
+    Setting {
+        key: "sequences_max",
+        help: "most sequences of a model under way at once",
+        kind: Kind::Whole {
+            unit: "sequences",
+            default: 1024,
+            range: 1..=1_000_000,
+            set: |config, count| config.sequences_max = count,
+        },
+    },
+    Setting {
+        key: "server_name",
+        help: "what the server calls itself in /v2",
+        kind: Kind::Text {
+            word: "NAME",
+            form: "1 to 64 letters, digits, dots, underscores and hyphens",
+            default: "ml-serve",
+            check: form::is_server_name,
+            set: |config, name| config.server_name = name,
+        },
+    },
+    Setting {
+        key: "remote_settings",
+        help: "requests may change log and trace settings",
+        kind: Kind::Choice(&[
+            Choice { word: "off", set: |config| config.remote_settings = false },
+            Choice { word: "on", set: |config| config.remote_settings = true },
+        ]),
+    },
+    Setting {
         key: "concurrent_requests_max",
         help: "most requests in work at once",
         kind: Kind::Whole {

@@ -64,11 +64,15 @@ impl Drop for Counted {
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        let code = match refusal.0.status_and_code().0.as_u16() {
+        let (status, code) = refusal.0.status_and_code();
+        let code = match status.as_u16() {
+            // Over HTTP this is the request's fault, as all that cannot be answered whoever asks; here it has a code.
+            _ if code == "unsupported" => Code::Unimplemented,
+            403 => Code::PermissionDenied,
             404 => Code::NotFound,
+            409 => Code::AlreadyExists,
             429 | 503 => Code::Unavailable,
             408 | 504 => Code::DeadlineExceeded,
-            501 => Code::Unimplemented,
             500..=599 => Code::Internal,
             _ => Code::InvalidArgument,
         };

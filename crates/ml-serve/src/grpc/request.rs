@@ -1,17 +1,15 @@
 //! Requests as messages: tensors as raw bytes, or as numbers of the nearest type that messages have.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use ml_core::ElementType;
 
 use super::proto::infer_parameter::ParameterChoice;
 use super::proto::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use super::proto::{InferParameter, InferTensorContents, ModelInferRequest};
-use crate::ApiError;
 use crate::oip::parameters::{Parameters, Value};
+use crate::oip::regions::Named;
 use crate::oip::request::{InferRequest, Input, Sent, WantedOutput};
-use crate::oip::{NO_SHARED_MEMORY, Refusal, binary, datatype};
+use crate::oip::{Refusal, binary, datatype};
 use crate::tensors::{Data, as_bytes};
 
 /// The one parameter of Triton's own that callers may set.
@@ -23,13 +21,14 @@ pub(super) const EMPTY_FINAL_RESPONSE: &str = "triton_enable_empty_final_respons
 /// Says which tensor or parameter is wrong, in Triton's words.
 pub(super) fn read(message: ModelInferRequest) -> Result<InferRequest, Refusal> {
     let model = message.model_name;
-    let mut parameters = Parameters::default();
+    let mut parameters = Parameters { binary_output: true, ..Parameters::default() };
     for (name, parameter) in &message.parameters {
         if name != EMPTY_FINAL_RESPONSE {
             parameters.take(name, &value(parameter))?;
         }
     }
-    let raw_wanted = message.inputs.len();
+    // Inputs in shared memory have none.
+    let raw_wanted = message.inputs.iter().filter(|tensor| !is_shared(tensor)).count();
     if !message.raw_input_contents.is_empty() && message.raw_input_contents.len() != raw_wanted {
         return Err(Refusal::invalid(format!(
             "expected {raw_wanted} raw input contents for model '{model}', got {}",
@@ -39,7 +38,7 @@ pub(super) fn read(message: ModelInferRequest) -> Result<InferRequest, Refusal> 
     let has_raw = !message.raw_input_contents.is_empty();
     let mut raw = message.raw_input_contents.into_iter();
     let inputs = message.inputs.into_iter().map(|tensor| {
-        let raw = if has_raw { raw.next() } else { None };
+        let raw = if has_raw && !is_shared(&tensor) { raw.next() } else { None };
         input(&model, tensor, raw)
     });
     let inputs = inputs.collect::<Result<_, Refusal>>()?;
@@ -50,27 +49,31 @@ pub(super) fn read(message: ModelInferRequest) -> Result<InferRequest, Refusal> 
 fn value(parameter: &InferParameter) -> Value {
     match parameter.parameter_choice {
         Some(ParameterChoice::BoolParam(flag)) => Value::Bool(flag),
-        Some(ParameterChoice::Int64Param(number)) => Value::Whole(number),
-        Some(ParameterChoice::Uint64Param(number)) => Value::Whole(i64::try_from(number).unwrap_or(i64::MAX)),
-        Some(ParameterChoice::StringParam(_) | ParameterChoice::DoubleParam(_)) | None => Value::Other,
+        Some(ParameterChoice::Int64Param(number)) => Value::Whole(number.into()),
+        Some(ParameterChoice::Uint64Param(number)) => Value::Whole(number.into()),
+        Some(ParameterChoice::StringParam(ref text)) => Value::Text(text.clone()),
+        Some(ParameterChoice::DoubleParam(_)) | None => Value::Other,
     }
 }
 
-fn no_shared_memory(parameters: &HashMap<String, InferParameter>) -> Result<(), Refusal> {
-    if parameters.contains_key("shared_memory_region") {
-        return Err(Refusal(ApiError::Unsupported { message: NO_SHARED_MEMORY.to_owned() }));
-    }
-    Ok(())
+fn is_shared(tensor: &InferInputTensor) -> bool {
+    tensor.parameters.contains_key("shared_memory_region")
 }
 
 fn input(model: &str, tensor: InferInputTensor, raw: Option<Bytes>) -> Result<Input, Refusal> {
-    no_shared_memory(&tensor.parameters)?;
-    let InferInputTensor { name, datatype, shape, contents, .. } = tensor;
+    let InferInputTensor { name, datatype, shape, contents, parameters } = tensor;
+    let mut memory = Named::default();
+    for (name, parameter) in &parameters {
+        memory.take(name, &value(parameter))?;
+    }
     let unknown = || Refusal::invalid(format!("invalid datatype '{datatype}' for input '{name}'"));
     let element = datatype::of_name(&datatype).ok_or_else(unknown)?;
     let negative = |size| Refusal::invalid(format!("input '{name}' of model '{model}' has the size {size}"));
     let shape = shape.into_iter().map(|size| usize::try_from(size).map_err(|_| negative(size)));
     let shape = shape.collect::<Result<Vec<_>, _>>()?;
+    if let Some(window) = memory.window()? {
+        return Ok(Input { name, element, shape, data: Sent::Shared(window) });
+    }
     let data = match (raw, contents) {
         (Some(_), Some(_)) => {
             return Err(Refusal::invalid(format!(
@@ -159,7 +162,6 @@ fn kinds(contents: &InferTensorContents) -> [Kind; 8] {
 }
 
 fn output(tensor: InferRequestedOutputTensor) -> Result<WantedOutput, Refusal> {
-    no_shared_memory(&tensor.parameters)?;
     let mut output = WantedOutput { name: tensor.name, ..WantedOutput::default() };
     for (name, parameter) in &tensor.parameters {
         output.parameter(name, &value(parameter))?;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
 use tonic::codec::CompressionEncoding;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use super::DESCRIPTORS;
+use super::deadline;
 use super::proto::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::service::Service;
 use crate::state::State;
@@ -77,7 +79,7 @@ async fn serve(
     Server::builder()
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
-        .add_service(service)
+        .add_service(InterceptedService::new(service, deadline::arrived))
         .add_service(health)
         .add_service(reflection)
         .add_service(older_reflection)

@@ -13,18 +13,24 @@ use super::proto::grpc_inference_service_server::GrpcInferenceService;
 use super::proto::model_repository_parameter::ParameterChoice as ConfigChoice;
 use super::proto::repository_index_response::ModelIndex;
 use super::proto::{
-    ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse, ModelMetadataRequest,
-    ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse, ModelStatisticsRequest,
-    ModelStatisticsResponse, ModelStreamInferResponse, RepositoryIndexRequest, RepositoryIndexResponse,
-    RepositoryModelLoadRequest, RepositoryModelLoadResponse, RepositoryModelUnloadRequest,
-    RepositoryModelUnloadResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest,
-    ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
+    CudaSharedMemoryRegisterRequest, CudaSharedMemoryRegisterResponse, CudaSharedMemoryStatusRequest,
+    CudaSharedMemoryStatusResponse, CudaSharedMemoryUnregisterRequest, CudaSharedMemoryUnregisterResponse,
+    LogSettingsRequest, LogSettingsResponse, ModelConfigRequest, ModelConfigResponse, ModelInferRequest,
+    ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse,
+    ModelStatisticsRequest, ModelStatisticsResponse, ModelStreamInferResponse, RepositoryIndexRequest,
+    RepositoryIndexResponse, RepositoryModelLoadRequest, RepositoryModelLoadResponse,
+    RepositoryModelUnloadRequest, RepositoryModelUnloadResponse, ServerLiveRequest, ServerLiveResponse,
+    ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
+    SystemSharedMemoryRegisterRequest, SystemSharedMemoryRegisterResponse, SystemSharedMemoryStatusRequest,
+    SystemSharedMemoryStatusResponse, SystemSharedMemoryUnregisterRequest,
+    SystemSharedMemoryUnregisterResponse, TraceSettingRequest, TraceSettingResponse,
 };
-use super::{answer, describe, request, stream};
+use super::{answer, deadline, describe, request, settings, stream};
 use crate::ApiError;
 use crate::oip::describe::ServerMetadata;
+use crate::oip::infer::{self, Usual};
 use crate::oip::models::{self, Named};
-use crate::oip::outputs::Wanted;
+use crate::oip::regions::{Registered, no_cuda};
 use crate::oip::{Refusal, repository};
 use crate::state::{Model, State};
 
@@ -44,24 +50,29 @@ impl Service {
     }
 
     /// Predicts tensors.
-    pub async fn infer(&self, message: ModelInferRequest) -> Result<ModelInferResponse, Refusal> {
+    pub async fn infer(
+        &self,
+        message: ModelInferRequest,
+        deadline: Option<Instant>,
+    ) -> Result<ModelInferResponse, Refusal> {
         let mut counted = Counted::admit(&self.state, "grpc ModelInfer")?;
-        counted.ended(self.predict(message).await)
+        counted.ended(self.predict(message, deadline).await)
     }
 
-    async fn predict(&self, mut message: ModelInferRequest) -> Result<ModelInferResponse, Refusal> {
+    async fn predict(
+        &self,
+        mut message: ModelInferRequest,
+        deadline: Option<Instant>,
+    ) -> Result<ModelInferResponse, Refusal> {
         let found =
             Named::new(std::mem::take(&mut message.model_name), &message.model_version).of(&self.state)?;
         let (model, contract) = found.parts()?;
-        let deadline = Instant::now().checked_add(self.state.limits.request_timeout);
         message.model_name = contract.name.to_owned();
-        let mut asked = request::read(message)?;
-        let wanted = Wanted::read(contract, &asked)?;
-        let inputs = contract.inputs(std::mem::take(&mut asked.inputs))?;
-        let options = asked.parameters.options(deadline, Priority::Interactive);
-        let (outputs, _) = models::call(model, inputs, options).await?;
-        let outputs = wanted.pick(contract, true, &outputs)?;
-        Ok(answer::write(contract, asked.id, outputs))
+        let asked = request::read(message)?;
+        let id = asked.id.clone();
+        let usual = Usual { deadline, priority: Priority::Interactive };
+        let (outputs, _) = infer::infer(&self.state, (model, contract), asked, usual).await?;
+        Ok(answer::write(contract, id, outputs))
     }
 }
 
@@ -91,7 +102,7 @@ impl GrpcInferenceService for Service {
 
     async fn server_metadata(&self, _: Request<ServerMetadataRequest>) -> Answer<ServerMetadataResponse> {
         self.asked("grpc ServerMetadata", || {
-            let ServerMetadata { name, version, extensions } = ServerMetadata::default();
+            let ServerMetadata { name, version, extensions } = ServerMetadata::of(&self.state.name);
             let extensions = extensions.into_iter().map(str::to_owned).collect();
             Ok(ServerMetadataResponse { name: name.to_owned(), version: version.to_owned(), extensions })
         })
@@ -194,7 +205,70 @@ impl GrpcInferenceService for Service {
     }
 
     async fn model_infer(&self, asked: Request<ModelInferRequest>) -> Answer<ModelInferResponse> {
-        Ok(Response::new(self.infer(asked.into_inner()).await?))
+        let deadline = deadline::of(&asked, self.state.limits.request_timeout);
+        Ok(Response::new(self.infer(asked.into_inner(), deadline).await?))
+    }
+
+    async fn system_shared_memory_status(
+        &self,
+        asked: Request<SystemSharedMemoryStatusRequest>,
+    ) -> Answer<SystemSharedMemoryStatusResponse> {
+        let SystemSharedMemoryStatusRequest { name } = asked.into_inner();
+        self.asked("grpc SystemSharedMemoryStatus", || {
+            let regions = self.state.regions.status((!name.is_empty()).then_some(&*name))?;
+            Ok(SystemSharedMemoryStatusResponse { regions: settings::regions(regions) })
+        })
+    }
+
+    async fn system_shared_memory_register(
+        &self,
+        asked: Request<SystemSharedMemoryRegisterRequest>,
+    ) -> Answer<SystemSharedMemoryRegisterResponse> {
+        let SystemSharedMemoryRegisterRequest { name, key, offset, byte_size } = asked.into_inner();
+        self.asked("grpc SystemSharedMemoryRegister", || {
+            self.state.regions.register(Registered { name, key, offset, byte_size })?;
+            Ok(SystemSharedMemoryRegisterResponse {})
+        })
+    }
+
+    async fn system_shared_memory_unregister(
+        &self,
+        asked: Request<SystemSharedMemoryUnregisterRequest>,
+    ) -> Answer<SystemSharedMemoryUnregisterResponse> {
+        let SystemSharedMemoryUnregisterRequest { name } = asked.into_inner();
+        self.asked("grpc SystemSharedMemoryUnregister", || {
+            self.state.regions.unregister((!name.is_empty()).then_some(&*name));
+            Ok(SystemSharedMemoryUnregisterResponse {})
+        })
+    }
+
+    async fn cuda_shared_memory_status(
+        &self,
+        _: Request<CudaSharedMemoryStatusRequest>,
+    ) -> Answer<CudaSharedMemoryStatusResponse> {
+        self.asked("grpc CudaSharedMemoryStatus", || Ok(CudaSharedMemoryStatusResponse::default()))
+    }
+
+    async fn cuda_shared_memory_register(
+        &self,
+        _: Request<CudaSharedMemoryRegisterRequest>,
+    ) -> Answer<CudaSharedMemoryRegisterResponse> {
+        self.asked("grpc CudaSharedMemoryRegister", || Err(no_cuda()))
+    }
+
+    async fn cuda_shared_memory_unregister(
+        &self,
+        _: Request<CudaSharedMemoryUnregisterRequest>,
+    ) -> Answer<CudaSharedMemoryUnregisterResponse> {
+        self.asked("grpc CudaSharedMemoryUnregister", || Ok(CudaSharedMemoryUnregisterResponse {}))
+    }
+
+    async fn trace_setting(&self, asked: Request<TraceSettingRequest>) -> Answer<TraceSettingResponse> {
+        self.asked("grpc TraceSetting", || settings::trace(&self.state, asked.into_inner()))
+    }
+
+    async fn log_settings(&self, asked: Request<LogSettingsRequest>) -> Answer<LogSettingsResponse> {
+        self.asked("grpc LogSettings", || settings::log(&self.state, asked.into_inner()))
     }
 
     type ModelStreamInferStream =

@@ -1,6 +1,7 @@
 //! Streams of requests: answered in their order, some at a time; a refused one costs the others nothing.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use futures_util::{Stream, StreamExt};
 use tonic::{Request, Status, Streaming};
@@ -44,7 +45,9 @@ async fn answer(
         .parameters
         .get(EMPTY_FINAL_RESPONSE)
         .is_some_and(|parameter| parameter.parameter_choice == Some(ParameterChoice::BoolParam(true)));
-    let (error_message, mut response) = match service.infer(message).await {
+    // The time that a caller gives a stream is not that of its requests.
+    let deadline = Instant::now().checked_add(service.state.limits.request_timeout);
+    let (error_message, mut response) = match service.infer(message, deadline).await {
         Ok(response) => (String::new(), response),
         Err(refusal) if ends => return Err(refusal.into()),
         Err(refusal) => {

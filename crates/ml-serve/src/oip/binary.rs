@@ -137,7 +137,7 @@ fn texts(model: &str, input: &str, data: &[u8]) -> Result<Vec<Vec<u8>>, Refusal>
 
 /// Takes a body as the only input of a model; its shape follows from its size.
 fn raw(contract: Contract<'_>, body: &Bytes) -> Result<InferRequest, Refusal> {
-    let (inputs, model) = (&contract.pipeline.signature().inputs, contract.name);
+    let (inputs, model) = (&contract.pipeline.offered().inputs, contract.name);
     let [info] = &**inputs else {
         return Err(Refusal::invalid(format!(
             "Raw request must only have 1 input (found 1) to be deduced but got {} inputs in '{model}' model \
@@ -168,8 +168,9 @@ fn raw(contract: Contract<'_>, body: &Bytes) -> Result<InferRequest, Refusal> {
     let batch = contract.pipeline.batched().then_some(1);
     let shape = batch.into_iter().chain(shape.into_iter().flatten()).collect();
     let input = Input { name, element: info.element, shape, data: Sent::Read(data) };
-    let outputs = contract.pipeline.signature().outputs.iter();
-    let binary = |name: &String| WantedOutput { name: name.clone(), binary: Some(true), classes: None };
+    let outputs = contract.pipeline.offered().outputs.iter();
+    let binary =
+        |name: &String| WantedOutput { name: name.clone(), binary: Some(true), ..WantedOutput::default() };
     let outputs = outputs.map(|info| binary(&info.name)).collect();
     Ok(InferRequest { inputs: vec![input], outputs, ..InferRequest::default() })
 }

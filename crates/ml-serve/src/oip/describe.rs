@@ -2,26 +2,27 @@
 
 use ml_core::{Dimension, TensorInfo};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::inputs::Contract;
 use super::{EXTENSIONS, datatype};
 
 /// What a server says about itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ServerMetadata<'a> {
     pub name: &'a str,
     pub version: &'a str,
     pub extensions: [&'static str; EXTENSIONS.len()],
 }
 
-impl Default for ServerMetadata<'_> {
-    fn default() -> Self {
-        Self { name: "ml-serve", version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS }
+impl<'a> ServerMetadata<'a> {
+    pub fn of(name: &'a str) -> Self {
+        Self { name, version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS }
     }
 }
 
 /// What a model says about itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ModelMetadata<'a> {
     pub name: &'a str,
     pub versions: Vec<String>,
@@ -31,7 +32,7 @@ pub(crate) struct ModelMetadata<'a> {
 }
 
 /// A tensor of a model: sizes of -1 are the caller's.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TensorMetadata<'a> {
     pub name: &'a str,
     pub datatype: &'static str,
@@ -41,7 +42,7 @@ pub(crate) struct TensorMetadata<'a> {
 impl<'a> Contract<'a> {
     /// `versions` are those that are ready, or the one that was asked for.
     pub fn metadata(self, versions: Vec<String>) -> ModelMetadata<'a> {
-        let signature = self.pipeline.signature();
+        let signature = self.pipeline.offered();
         let tensors = |infos: &'a [TensorInfo]| {
             let tensor = |info: &'a TensorInfo| TensorMetadata {
                 name: &info.name,

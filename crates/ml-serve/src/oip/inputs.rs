@@ -21,7 +21,7 @@ impl Contract<'_> {
     /// # Errors
     /// Says which input is unknown, missing, or not as the model takes it, in Triton's words.
     pub fn inputs(&self, mut sent: Vec<Input>) -> Result<Tensors, Refusal> {
-        let (infos, model) = (&self.pipeline.signature().inputs, self.name);
+        let (infos, model) = (&self.pipeline.offered().inputs, self.name);
         if let Some(input) = sent.iter().find(|input| !infos.iter().any(|info| info.name == input.name)) {
             return Err(Refusal::invalid(format!(
                 "unexpected inference input '{}' for model '{model}'",
@@ -43,7 +43,7 @@ impl Contract<'_> {
     }
 
     fn wrong_number(&self, sent: &[Input]) -> Refusal {
-        let infos = &self.pipeline.signature().inputs;
+        let infos = &self.pipeline.offered().inputs;
         let quoted = |names: &[&str]| format!("['{}']", names.join("','"));
         let got: Vec<&str> = sent.iter().map(|input| input.name.as_str()).collect();
         if let Some(twice) = got.iter().enumerate().find(|(index, name)| got[..*index].contains(name)) {
@@ -126,7 +126,7 @@ impl Contract<'_> {
             return Ok(());
         }
         let (rows, model) = (tensors.rows(), self.name);
-        let infos = &self.pipeline.signature().inputs;
+        let infos = &self.pipeline.offered().inputs;
         let differs = |tensor: &RawTensor| tensor.shape.first() != Some(&rows);
         if let Some((info, _)) = infos.iter().zip(&*tensors.0).find(|(_, tensor)| differs(tensor)) {
             let name = &info.name;

@@ -10,6 +10,7 @@ use super::Refusal;
 use super::inputs::Contract;
 use crate::ApiError;
 use crate::onnx::TensorModel;
+use crate::onnx::sequences::{self, Position};
 use crate::served::within;
 use crate::state::{Model, State};
 use crate::tensors::Tensors;
@@ -97,15 +98,21 @@ pub(crate) async fn ready(state: &State, model: &Model) -> Result<(), ApiError> 
 /// # Errors
 /// Why there is no answer.
 pub(crate) async fn call(
-    model: &TensorModel,
+    (name, model): (&str, &TensorModel),
     inputs: Tensors,
+    position: Option<&Position>,
     options: CallOptions,
 ) -> Result<(Tensors, Timings), Refusal> {
-    let calling = model.infer(inputs, options);
+    let calling = async {
+        match (position, &model.pipeline().settled().plan) {
+            (Some(at), Some(plan)) => sequences::step((name, model, plan), inputs, at, options).await,
+            _ => model.infer(inputs, options).await.map_err(ApiError::Engine),
+        }
+    };
     let answer = match options.deadline {
         None => Ok(calling.await),
         Some(deadline) => timeout(deadline.saturating_duration_since(Instant::now()), calling).await,
     };
     let late = |_| ApiError::Engine(ml_core::Error::DeadlineExceeded);
-    Ok(answer.map_err(late)?.map_err(ApiError::Engine)?)
+    Ok(answer.map_err(late)??)
 }

@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use ml_core::Tensor;
+use serde_json::json;
 
 use super::inputs::Contract;
+use super::regions::{Regions, Window};
 use super::request::{InferRequest, WantedOutput};
 use super::{Refusal, binary, classify, datatype};
 use crate::tensors::{RawTensor, Tensors};
@@ -14,11 +16,22 @@ pub(crate) struct Answered<'a> {
     pub name: &'a str,
     pub tensor: RawTensor,
     pub binary: bool,
+    /// Where it is instead, when the caller shares memory.
+    pub memory: Option<Window>,
 }
 
-/// Which outputs a request wants, by their places among the model's.
+/// Which outputs a request wants.
 #[derive(Debug)]
-pub(crate) struct Wanted(Vec<(usize, WantedOutput)>);
+pub(crate) struct Wanted(Vec<Chosen>);
+
+/// An output that a request wants: its place among the model's, and where it is to be put.
+#[derive(Debug)]
+struct Chosen {
+    place: usize,
+    binary: Option<bool>,
+    classes: Option<usize>,
+    memory: Option<Window>,
+}
 
 impl Wanted {
     /// Checks what is asked for, before the model runs.
@@ -26,13 +39,12 @@ impl Wanted {
     /// # Errors
     /// An output that the model does not have, or that is named twice.
     pub fn read(contract: Contract<'_>, request: &InferRequest) -> Result<Self, Refusal> {
-        let infos = &contract.pipeline.signature().outputs;
+        let infos = &contract.pipeline.offered().outputs;
         if request.outputs.is_empty() {
-            let all =
-                infos.iter().map(|info| WantedOutput { name: info.name.clone(), ..WantedOutput::default() });
-            return Ok(Self(all.enumerate().collect()));
+            let all = 0..infos.len();
+            return Ok(Self(all.map(|place| Chosen::new(place, &WantedOutput::default(), None)).collect()));
         }
-        let mut wanted: Vec<(usize, WantedOutput)> = Vec::with_capacity(request.outputs.len());
+        let mut wanted: Vec<Chosen> = Vec::with_capacity(request.outputs.len());
         for output in &request.outputs {
             let (name, model) = (&output.name, contract.name);
             let Some(place) = infos.iter().position(|info| info.name == *name) else {
@@ -40,12 +52,26 @@ impl Wanted {
                     "unexpected inference output '{name}' for model '{model}'"
                 )));
             };
-            if wanted.iter().any(|(known, _)| *known == place) {
+            if wanted.iter().any(|known| known.place == place) {
                 return Err(Refusal::invalid(format!("output '{name}' already exists in request")));
             }
-            wanted.push((place, output.clone()));
+            let memory = output.memory.clone().window()?;
+            if memory.is_some() && output.classes.is_some() {
+                return Err(Refusal::invalid(
+                    "Output can't set both 'shared_memory_region' and 'classification'",
+                ));
+            }
+            wanted.push(Chosen::new(place, output, memory));
         }
         Ok(Self(wanted))
+    }
+
+    /// Checks the memory that outputs are wanted in, before the model runs.
+    ///
+    /// # Errors
+    /// Says which region is not there, or which output would not lie in it.
+    pub fn check(&self, regions: &Regions) -> Result<(), Refusal> {
+        self.0.iter().filter_map(|chosen| chosen.memory.as_ref()).try_for_each(|window| regions.check(window))
     }
 
     /// Picks the outputs, and makes classes of those that are wanted so.
@@ -58,17 +84,24 @@ impl Wanted {
         binary_by_default: bool,
         outputs: &Tensors,
     ) -> Result<Vec<Answered<'a>>, Refusal> {
-        let infos = &contract.pipeline.signature().outputs;
-        let picked = self.0.into_iter().filter_map(|(place, wanted)| {
-            let (info, tensor) = (infos.get(place)?, outputs.0.get(place)?);
+        let infos = &contract.pipeline.offered().outputs;
+        let picked = self.0.into_iter().filter_map(|wanted| {
+            let (info, tensor) = (infos.get(wanted.place)?, outputs.0.get(wanted.place)?);
             let tensor = match wanted.classes {
                 Some(classes) => classify::classes(contract, &info.name, tensor, classes),
                 None => Ok(tensor.clone()),
             };
             let binary = wanted.binary.unwrap_or(binary_by_default);
-            Some(tensor.map(|tensor| Answered { name: &info.name, tensor, binary }))
+            let memory = wanted.memory;
+            Some(tensor.map(|tensor| Answered { name: &info.name, tensor, binary, memory }))
         });
         picked.collect()
+    }
+}
+
+impl Chosen {
+    fn new(place: usize, output: &WantedOutput, memory: Option<Window>) -> Self {
+        Self { place, binary: output.binary, classes: output.classes, memory }
     }
 }
 
@@ -86,8 +119,11 @@ pub(crate) struct Written {
 /// # Errors
 /// When an output cannot be said in JSON: half precision, or a text that is not UTF-8.
 pub(crate) fn write(contract: Contract<'_>, id: &str, outputs: &[Answered<'_>]) -> Result<Written, Refusal> {
-    let elements: usize =
-        outputs.iter().filter(|output| !output.binary).map(|output| output.tensor.bytes()).sum();
+    let elements: usize = outputs
+        .iter()
+        .filter(|output| !output.binary && output.memory.is_none())
+        .map(|output| output.tensor.bytes())
+        .sum();
     let mut json = Vec::with_capacity(256 + 3 * elements);
     let mut tensors = Vec::new();
     json.push(b'{');
@@ -110,7 +146,8 @@ pub(crate) fn write(contract: Contract<'_>, id: &str, outputs: &[Answered<'_>]) 
         write_output(&mut json, &mut tensors, output)?;
     }
     json.extend_from_slice(b"]}");
-    Ok(Written { json, tensors, binary: outputs.iter().any(|output| output.binary) })
+    let binary = outputs.iter().any(|output| output.binary && output.memory.is_none());
+    Ok(Written { json, tensors, binary })
 }
 
 fn write_output(json: &mut Vec<u8>, tensors: &mut Vec<Bytes>, output: &Answered<'_>) -> Result<(), Refusal> {
@@ -121,7 +158,15 @@ fn write_output(json: &mut Vec<u8>, tensors: &mut Vec<Bytes>, output: &Answered<
     json.extend_from_slice(datatype::name(tensor.element).as_bytes());
     json.extend_from_slice(b"\",\"shape\":");
     list(json, &tensor.shape, |json, size| whole(json, *size));
-    if output.binary {
+    if let Some(window) = &output.memory {
+        let parameters = json!({
+            "shared_memory_region": window.region,
+            "shared_memory_offset": window.offset,
+            "shared_memory_byte_size": window.bytes,
+        });
+        json.extend_from_slice(b",\"parameters\":");
+        json.extend_from_slice(parameters.to_string().as_bytes());
+    } else if output.binary {
         let bytes = binary::wire_bytes(tensor);
         json.extend_from_slice(b",\"parameters\":{\"binary_data_size\":");
         whole(json, bytes.len());

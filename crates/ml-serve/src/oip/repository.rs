@@ -1,6 +1,7 @@
 //! The model repository extension: what there is, and what is loaded of it.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Refusal;
 use super::json::{JsonError, Scanner};
@@ -9,7 +10,7 @@ use crate::config::ModelControl;
 use crate::state::State;
 
 /// One version of a model, or a model without any.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Indexed {
     pub name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,7 +101,7 @@ pub(crate) fn no_files() -> Refusal {
 }
 
 /// A refusal, or what the scanner says.
-struct Broken(Refusal);
+pub(super) struct Broken(pub Refusal);
 
 impl From<JsonError> for Broken {
     fn from(error: JsonError) -> Self {
@@ -115,7 +116,7 @@ impl From<Refusal> for Broken {
 }
 
 /// Reads the members of a body, which may be empty.
-fn members(
+pub(super) fn members(
     body: &[u8],
     member: impl FnMut(&mut Scanner<'_>, &str) -> Result<(), Broken>,
 ) -> Result<(), Refusal> {

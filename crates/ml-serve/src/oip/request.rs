@@ -6,6 +6,8 @@ use ml_core::ElementType;
 
 pub(super) use self::read::count;
 use super::parameters::Parameters;
+use super::regions::{Named, Regions, Window};
+use super::{Refusal, binary};
 use crate::tensors::Data;
 
 /// What a request says.
@@ -35,6 +37,8 @@ pub(crate) enum Sent {
     Read(Data),
     /// So many bytes of what follows the JSON.
     Follows(usize),
+    /// In memory that is shared with the caller.
+    Shared(Window),
 }
 
 /// One output that is asked for.
@@ -45,4 +49,22 @@ pub(crate) struct WantedOutput {
     pub binary: Option<bool>,
     /// How many classes are wanted instead of the tensor.
     pub classes: Option<usize>,
+    /// Where it is wanted instead of in the answer.
+    pub memory: Named,
+}
+
+impl InferRequest {
+    /// Fetches the inputs that lie in shared memory.
+    ///
+    /// # Errors
+    /// Says which region is not there, or which input does not lie in it.
+    pub fn fetch(&mut self, regions: &Regions, model: &str) -> Result<(), Refusal> {
+        for input in &mut self.inputs {
+            if let Sent::Shared(window) = &input.data {
+                let bytes = regions.read(window)?;
+                input.data = Sent::Read(binary::elements(model, &input.name, input.element, bytes)?);
+            }
+        }
+        Ok(())
+    }
 }

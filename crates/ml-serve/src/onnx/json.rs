@@ -4,5 +4,6 @@ mod element;
 mod read;
 mod write;
 
+pub(crate) use element::{Scalar, tensor_of};
 pub(super) use read::{Wanted, read_item};
 pub(super) use write::{NamedTensors, example};

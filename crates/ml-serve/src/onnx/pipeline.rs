@@ -16,6 +16,8 @@ use crate::tensors::{RawTensor, Tensors, as_bytes, element_bytes, join};
 pub(crate) struct OnnxPipeline {
     model: Model,
     settled: Settled,
+    /// What callers give and get of the graph's tensors.
+    offered: Signature,
     /// Most rows of one run.
     run_rows_max: usize,
     runs: Runs,
@@ -23,15 +25,23 @@ pub(crate) struct OnnxPipeline {
 
 impl OnnxPipeline {
     pub fn new(model: Model, settled: Settled, run_rows_max: usize) -> Self {
-        Self { model, settled, run_rows_max: run_rows_max.max(1), runs: Runs::default() }
+        let whole = model.signature();
+        let offered = settled.plan.as_ref().map_or_else(|| whole.clone(), |plan| plan.offered(whole));
+        Self { model, settled, offered, run_rows_max: run_rows_max.max(1), runs: Runs::default() }
     }
 
     pub fn model(&self) -> &Model {
         &self.model
     }
 
+    /// All tensors of the graph.
     pub fn signature(&self) -> &Signature {
         self.model.signature()
+    }
+
+    /// The tensors that callers name: without those by which requests of a sequence hang together.
+    pub fn offered(&self) -> &Signature {
+        &self.offered
     }
 
     /// What the runs took by now.

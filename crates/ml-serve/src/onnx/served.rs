@@ -1,19 +1,21 @@
 //! A model of raw tensors behind an engine: what every protocol of tensors calls.
 
+use std::any::Any;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use ml_core::{CallOptions, Engine, Stage, TensorInfo, Timings};
+use ml_core::{Answer, CallOptions, Engine, Rejection, Stage, TensorInfo, Timings};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::json::{self, NamedTensors};
-use super::{OnnxPipeline, Span};
-use crate::ApiError;
+use super::sequences::Sequences;
+use super::{Columns, OnnxPipeline, Span};
 use crate::served::{
     Extracted, Item, ItemResult, Later, ModelInfo, Reply, Served, check_by_example, extract,
 };
 use crate::tensors::{Tensors, joined};
+use crate::{ApiError, openapi};
 
 /// An item with more bytes is not compared with those in flight: to hash it takes longer than most models' share of it.
 const SHARED_BYTES_MAX: usize = 64 << 10;
@@ -37,12 +39,25 @@ pub(crate) struct TensorModel {
     engine: Engine<OnnxPipeline>,
     /// Whether answers are remembered, so that even a large item is worth hashing.
     remembers: bool,
+    /// What items name, where they do not name the model's tensors.
+    columns: Option<Columns>,
     calls: Mutex<CallStatistics>,
+    sequences: Sequences,
 }
 
 impl TensorModel {
-    pub fn new(engine: Engine<OnnxPipeline>, remembers: bool) -> Self {
-        Self { engine, remembers, calls: Mutex::default() }
+    pub fn new(
+        engine: Engine<OnnxPipeline>,
+        remembers: bool,
+        columns: Option<Columns>,
+        sequences_max: usize,
+    ) -> Self {
+        let sequences = Sequences::new(sequences_max);
+        Self { engine, remembers, columns, calls: Mutex::default(), sequences }
+    }
+
+    pub fn sequences(&self) -> &Sequences {
+        &self.sequences
     }
 
     pub fn pipeline(&self) -> &OnnxPipeline {
@@ -53,6 +68,11 @@ impl TensorModel {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What items name, where they do not name the model's tensors.
+    pub fn columns(&self) -> Option<&Columns> {
+        self.columns.as_ref()
+    }
+
     /// What the model says about itself.
     pub fn info(&self) -> ModelInfo {
         let (pipeline, signature) = (self.pipeline(), self.pipeline().signature());
@@ -61,13 +81,22 @@ impl TensorModel {
         details.insert("inputs".to_owned(), json!(list(&signature.inputs)));
         details.insert("outputs".to_owned(), json!(list(&signature.outputs)));
         details.insert("batched".to_owned(), json!(pipeline.batched()));
+        if let Some(columns) = &self.columns {
+            details.insert("task".to_owned(), json!("tabular"));
+            details.insert("columns".to_owned(), columns.described());
+        }
         if !signature.metadata.is_empty() {
             details.insert("metadata".to_owned(), json!(signature.metadata));
         }
         ModelInfo {
             description: Some(format!("the ONNX model {}", pipeline.model().path().display())),
             runtime,
-            example: Some(json::example(pipeline.wanted())),
+            example: Some(match &self.columns {
+                Some(columns) => columns.example(),
+                None => json::example(pipeline.wanted()),
+            }),
+            input_schema: Some(openapi::item_schema(pipeline)),
+            output_schema: Some(openapi::output_schema(pipeline)),
             details,
         }
     }
@@ -118,9 +147,32 @@ impl TensorModel {
 
     /// Predicts items of one row each, each with a result of its own.
     async fn call_items(&self, items: Vec<Item<'_>>, options: CallOptions) -> Reply {
-        let started = Instant::now();
         let mut extracted = Extracted::of(items, |item| self.read(item));
-        let answer = self.engine.call(extracted.take(), options).await;
+        let answer = self.call_rows(extracted.take(), options).await;
+        let written = answer.results.into_iter().map(|result| self.written(result));
+        Reply { results: extracted.placed(written), timings: answer.timings }
+    }
+
+    /// Predicts the rows of a table, each with a result of its own; those that cannot be read keep their places.
+    pub async fn call_tensors(
+        &self,
+        rows: Vec<Result<Tensors, Rejection>>,
+        options: CallOptions,
+    ) -> Vec<Result<Tensors, ApiError>> {
+        let (mut items, mut results) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        for row in rows {
+            let checked = row.map(|row| items.push(row));
+            results.push(checked.map_err(|rejection| ApiError::Engine(ml_core::Error::Rejected(rejection))));
+        }
+        let mut answered = self.call_rows(items, options).await.results.into_iter();
+        let missing = || Err(ml_core::Error::ShuttingDown);
+        let mut answer = |()| answered.next().unwrap_or_else(missing).map_err(ApiError::Engine);
+        results.into_iter().map(|checked: Result<(), ApiError>| checked.and_then(&mut answer)).collect()
+    }
+
+    async fn call_rows(&self, items: Vec<Tensors>, options: CallOptions) -> Answer<Tensors> {
+        let started = Instant::now();
+        let answer = self.engine.call(items, options).await;
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         for result in &answer.results {
             match result {
@@ -128,14 +180,15 @@ impl TensorModel {
                 Err(_) => calls.fail.add(started.elapsed()),
             }
         }
-        drop(calls);
-        let written = answer.results.into_iter().map(|result| self.written(result));
-        Reply { results: extracted.placed(written), timings: answer.timings }
+        answer
     }
 
     fn read(&self, item: &str) -> Result<Tensors, ApiError> {
         let item: &RawValue = extract(item)?;
-        let read = json::read_item(item, self.pipeline().wanted());
+        let read = match &self.columns {
+            Some(columns) => columns.read(item, &self.pipeline().signature().inputs),
+            None => json::read_item(item, self.pipeline().wanted()),
+        };
         read.map_err(|rejection| ApiError::Engine(ml_core::Error::Rejected(rejection)))
     }
 
@@ -169,6 +222,10 @@ impl Served for TensorModel {
 
     fn close(&self) {
         self.engine.close();
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
     }
 
     fn tensors(&self) -> Option<&TensorModel> {

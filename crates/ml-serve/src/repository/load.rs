@@ -15,7 +15,7 @@ use crate::ApiError;
 use crate::config::{Config, ModelControl};
 use crate::grpc::proto::ModelConfig;
 use crate::grpc::proto::model_version_policy::PolicyChoice;
-use crate::onnx::{OnnxPipeline, TensorModel};
+use crate::onnx::{Columns, OnnxPipeline, TensorModel};
 use crate::registry::Registry;
 use crate::served::{engine, within};
 use crate::state::Model;
@@ -53,7 +53,7 @@ impl Factory {
         };
         let onnx = Onnx::load(version_folder.join(file), &self.options).map_err(|error| error.to_string())?;
         let settled = settle(name, folder, config.clone(), &onnx, self.config.call_items_max)?;
-        let model = self.serve(name, number, onnx, settled);
+        let model = self.serve(name, number, onnx, settled, None);
         let runtime =
             Builder::new_current_thread().enable_time().build().map_err(|error| error.to_string())?;
         let checked = model.served.check(within(WARM_UP_TIMEOUT, WhenFull::Wait));
@@ -62,10 +62,18 @@ impl Factory {
     }
 
     /// Puts a loaded model behind an engine.
-    pub fn serve(&self, name: &str, version: u64, onnx: Onnx, settled: Settled) -> Model {
+    pub fn serve(
+        &self,
+        name: &str,
+        version: u64,
+        onnx: Onnx,
+        settled: Settled,
+        columns: Option<Columns>,
+    ) -> Model {
         let pipeline = OnnxPipeline::new(onnx, settled, self.config.batch_items_max);
         let engine = engine(self, name, pipeline, crate::tensors::Tensors::bytes).start();
-        let served = TensorModel::new(engine, self.config.cache_bytes_max > 0);
+        let (remembers, sequences_max) = (self.config.cache_bytes_max > 0, self.config.sequences_max);
+        let served = TensorModel::new(engine, remembers, columns, sequences_max);
         let info = served.info();
         Model::new(name, version, Arc::new(served), info)
     }
@@ -122,10 +130,16 @@ impl Repository {
         let failed = |reason: String| {
             tracing::warn!(model = name, reason, "a model could not be loaded");
             registry.failed(name, reason.clone());
-            ApiError::LoadFailed { name: name.to_owned(), reason }
+            let name = name.to_owned();
+            // With a configuration of the caller's, what is wrong is taken to be that.
+            match config {
+                Some(_) => ApiError::InvalidConfiguration { name, reason },
+                None => ApiError::LoadFailed { name, reason },
+            }
         };
-        let folder = self.models().map_err(failed)?.remove(name);
-        let folder = folder.ok_or_else(|| failed("failed to poll from model repository".to_owned()))?;
+        let unreadable = |reason| ApiError::LoadFailed { name: name.to_owned(), reason };
+        let folder = self.models().map_err(unreadable)?.remove(name);
+        let folder = folder.ok_or_else(|| ApiError::NotInRepository { name: name.to_owned() })?;
         self.load_folder(registry, name, &folder, config).map_err(failed)
     }
 

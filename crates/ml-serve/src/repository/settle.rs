@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ml_core::{Dimension, Model, Signature, TensorInfo};
 
+use super::sequence::Plan;
 use crate::grpc::proto::model_config::SchedulingChoice;
 use crate::grpc::proto::model_instance_group::Kind;
 use crate::grpc::proto::model_version_policy::{Latest, PolicyChoice};
@@ -25,6 +26,8 @@ pub(crate) struct Settled {
     /// Whether the first size of every tensor is the batch.
     pub batched: bool,
     pub labels: Labels,
+    /// What it takes and leaves beside its callers' tensors, where it is one of sequences.
+    pub plan: Option<Plan>,
 }
 
 /// Settles what a model is served by.
@@ -43,8 +46,10 @@ pub(super) fn settle(
     let could_batch = knows_rows(signature);
     let batched = batched(&config, signature, could_batch)?;
     let runtime = if model.runtime().starts_with("rten") { "rten" } else { "onnxruntime" };
-    let (from_graph_in, from_graph_out) = tensors(signature, batched);
     check_tensors(&config, signature)?;
+    let plan = plan(&mut config, signature, batched, folder)?;
+    let offered = plan.as_ref().map_or_else(|| signature.clone(), |plan| plan.offered(signature));
+    let (from_graph_in, from_graph_out) = tensors(&offered, batched);
     name.clone_into(&mut config.name);
     runtime.clone_into(&mut config.backend);
     config.platform = format!("{runtime}_onnx");
@@ -55,7 +60,7 @@ pub(super) fn settle(
         config.max_batch_size = i32::try_from(rows_max).unwrap_or(i32::MAX);
     }
     complete_rest(&mut config, model, batched);
-    Ok(Settled { config, batched, labels })
+    Ok(Settled { config, batched, labels, plan })
 }
 
 /// Refuses what is for another server.
@@ -73,9 +78,25 @@ fn check(name: &str, config: &ModelConfig) -> Result<(), String> {
     }
     match &config.scheduling_choice {
         Some(SchedulingChoice::EnsembleScheduling(_)) => Err("ensembles are not served".to_owned()),
-        Some(SchedulingChoice::SequenceBatching(_)) => Err("sequences are not served".to_owned()),
-        Some(SchedulingChoice::DynamicBatching(_)) | None => Ok(()),
+        Some(SchedulingChoice::SequenceBatching(_) | SchedulingChoice::DynamicBatching(_)) | None => Ok(()),
     }
+}
+
+/// Reads what sequences need, and writes into the configuration what it leaves open of them.
+fn plan(
+    config: &mut ModelConfig,
+    signature: &Signature,
+    batched: bool,
+    folder: &Path,
+) -> Result<Option<Plan>, String> {
+    let shown: Vec<String> = config.output.iter().map(|output| output.name.clone()).collect();
+    let Some(SchedulingChoice::SequenceBatching(sequences)) = &mut config.scheduling_choice else {
+        return Ok(None);
+    };
+    let plan =
+        Plan::read(sequences, |name| shown.iter().any(|shown| shown == name), signature, batched, folder)?;
+    sequences.max_sequence_idle_microseconds = u64::try_from(plan.idle_max.as_micros()).unwrap_or(u64::MAX);
+    Ok(Some(plan))
 }
 
 /// Whether every tensor of the graph begins with a size that the caller chooses.
@@ -127,7 +148,7 @@ fn check_tensors(config: &ModelConfig, signature: &Signature) -> Result<(), Stri
     Ok(())
 }
 
-fn data_type_of(info: &TensorInfo) -> DataType {
+pub(super) fn data_type_of(info: &TensorInfo) -> DataType {
     DataType::from_str_name(datatype::config_name(info.element)).unwrap_or_default()
 }
 

@@ -7,7 +7,7 @@ use ml_core::Priority;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{ndjson, predict};
+use super::{arrow, ndjson, predict};
 use crate::ApiError;
 use crate::body::{self, Media};
 use crate::error::ErrorBody;
@@ -15,7 +15,8 @@ use crate::served::{Item, ItemResult};
 use crate::state::{Limits, State};
 use crate::wishes::Wishes;
 
-const WANTED: &str = "a JSON array of items as application/json, or one item a line as application/x-ndjson";
+const WANTED: &str = "a JSON array of items as application/json, one item a line as application/x-ndjson, or a table as \
+                      application/vnd.apache.arrow.stream";
 
 pub(super) async fn predict_batch(
     request: HttpRequest,
@@ -32,6 +33,9 @@ pub(super) async fn predict_batch(
         return Ok(ndjson::predict_stream(model, payload, limits, wishes.priority));
     }
     let body = body::read(&request, payload, limits.body(), WANTED).await?;
+    if media == Media::Arrow {
+        return arrow::predict_table(model, body, limits, wishes.priority);
+    }
     let items = items(body::text(&body)?, limits)?;
     let reply = predict::call(&*model.served, items, wishes).await?;
     if let Some(refusal) = refusal_of_all(&reply.results) {

@@ -3,20 +3,23 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::ApiError;
 use crate::served::ModelInfo;
 use crate::state::State;
 
-#[derive(Serialize)]
-struct Described<'a> {
+/// A model, and what it says about itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Described<'a> {
     name: &'a str,
     #[serde(flatten)]
     info: &'a ModelInfo,
 }
 
-#[derive(Serialize)]
-struct Listed<'a> {
+/// The models of a server.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Listed<'a> {
     models: Vec<Described<'a>>,
 }
 

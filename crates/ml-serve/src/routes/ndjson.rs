@@ -19,10 +19,10 @@ use crate::served::{ItemResult, Served, within};
 use crate::state::{Limits, Model};
 
 /// Items of a window: enough to fill the runners' batches, few enough that results leave early.
-const WINDOW_ITEMS: usize = 256;
+pub(super) const WINDOW_ITEMS: usize = 256;
 
 /// Windows that are predicted while the next one is read.
-const WINDOWS_AHEAD: usize = 2;
+pub(super) const WINDOWS_AHEAD: usize = 2;
 
 /// Answers a stream of lines.
 pub(super) fn predict_stream(

@@ -1,5 +1,6 @@
 //! One item in, its output out.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::http::header::ContentType;
@@ -7,11 +8,13 @@ use actix_web::rt::time::timeout;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use ml_core::{Priority, WhenFull};
+use ml_tasks::{ImageClassification, ImageInput};
 
 use crate::ApiError;
-use crate::body::{self, BodyLimits, Media};
+use crate::body::{self, BodyLimits};
 use crate::served::{Item, Reply, Served};
 use crate::state::{Limits, State};
+use crate::tasks::Ready;
 use crate::wishes::Wishes;
 
 const WANTED: &str = "one item as application/json";
@@ -22,11 +25,11 @@ pub(super) async fn predict(
     state: Data<State>,
     name: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let model = state.models.find(&name, None)?;
-    if body::media(&request, WANTED)? == Media::NdJson {
-        let found = "application/x-ndjson".to_owned();
-        return Err(ApiError::UnsupportedMediaType { found, wanted: WANTED });
+    if body::is_image(&request) {
+        return predict_image(request, payload, state, name).await;
     }
+    let model = state.models.find(&name, None)?;
+    body::media(&request, WANTED)?.must_be_json(WANTED)?;
     let limits = state.limits;
     let wishes = Wishes::read(&request, limits.request_timeout, Priority::Interactive)?;
     let body = body::read(&request, payload, limits.body(), WANTED).await?;
@@ -39,6 +42,25 @@ pub(super) async fn predict(
     // Of the request, since those of a response are made anew for each.
     request.extensions_mut().insert(reply.timings);
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(String::from(Box::<str>::from(output))))
+}
+
+/// An image as the whole body, for models of images.
+async fn predict_image(
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<State>,
+    name: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let ready = Ready::<ImageClassification>::find(&state, Some(&name), "image classification")?;
+    let limits = state.limits;
+    let wishes = Wishes::read(&request, limits.request_timeout, Priority::Interactive)?;
+    let limits = BodyLimits { bytes_max: limits.item_bytes_max.min(limits.body_bytes_max), ..limits.body() };
+    let body = body::read(&request, payload, limits, "an image").await?;
+    let image = ImageInput { image: Arc::from(&*body), top_k: None };
+    let (mut outputs, timings) = ready.call(vec![image], wishes).await.map_err(|refused| refused.error)?;
+    request.extensions_mut().insert(timings);
+    let output = outputs.pop().ok_or(ApiError::Engine(ml_core::Error::ShuttingDown))?;
+    Ok(HttpResponse::Ok().json(output))
 }
 
 /// Calls a model and stops waiting at the deadline.

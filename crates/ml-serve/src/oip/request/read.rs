@@ -3,10 +3,10 @@
 use ml_core::ElementType;
 
 use super::{InferRequest, Input, Sent, WantedOutput};
-use crate::ApiError;
 use crate::oip::json::{JsonError, Scanner};
 use crate::oip::parameters::{self, Value};
-use crate::oip::{NO_SHARED_MEMORY, Refusal, datatype};
+use crate::oip::regions::Named;
+use crate::oip::{Refusal, datatype};
 use crate::tensors::Data;
 
 /// Why the JSON of a request is no request.
@@ -128,7 +128,7 @@ struct Partial<'a> {
     /// Where the data stand that came before their type or the input's name.
     unread: Option<Scanner<'a>>,
     follows: Option<usize>,
-    shared_memory: bool,
+    memory: Named,
 }
 
 fn input<'a>(scanner: &mut Scanner<'a>) -> Result<Input, Broken> {
@@ -183,8 +183,7 @@ impl<'a> Partial<'a> {
                      unsigned-integer",
                 ));
             }
-            ("shared_memory_region", _) => self.shared_memory = true,
-            _ => {}
+            _ => drop(self.memory.take(name, value)?),
         }
         Ok(())
     }
@@ -206,20 +205,21 @@ impl<'a> Partial<'a> {
         if let (Some(element), Some(mut unread)) = (self.element, self.unread.take()) {
             self.data(element, &mut unread).map_err(|broken| broken.within("data"))?;
         }
-        let Self { name, datatype, element, shape, read, follows, shared_memory, .. } = self;
+        let Self { name, datatype, element, shape, read, follows, memory, .. } = self;
         let name = name.ok_or_else(|| Broken::missing("name"))?;
         let datatype = datatype.ok_or_else(|| Broken::missing("datatype"))?;
         let unknown = || Refusal::invalid(format!("invalid datatype '{datatype}' for input '{name}'"));
         let element = element.ok_or_else(unknown)?;
         let shape = shape.ok_or_else(|| Broken::missing("shape"))?;
-        let data = match (read, follows, shared_memory) {
-            (Some(read), None, false) => Sent::Read(read),
-            (None, Some(bytes), false) => Sent::Follows(bytes),
-            (read, follows, _) => {
+        let data = match (read, follows, memory.window()?) {
+            (Some(read), None, None) => Sent::Read(read),
+            (None, Some(bytes), None) => Sent::Follows(bytes),
+            (None, None, Some(window)) => Sent::Shared(window),
+            (read, follows, window) => {
                 return Err(Broken::Refused(not_one(&[
                     (read.is_some(), "'data'"),
                     (follows.is_some(), "'binary_data_size'"),
-                    (shared_memory, "'shared_memory_region'"),
+                    (window.is_some(), "'shared_memory_region'"),
                 ])));
             }
         };
@@ -227,12 +227,9 @@ impl<'a> Partial<'a> {
     }
 }
 
-/// Says that an input's data are nowhere, in two places, or where they are not taken from.
+/// Says that an input's data are nowhere, or in two places.
 fn not_one(places: &[(bool, &str)]) -> Refusal {
     let set: Vec<&str> = places.iter().filter(|(set, _)| *set).map(|(_, place)| *place).collect();
-    if set == ["'shared_memory_region'"] {
-        return Refusal(ApiError::Unsupported { message: NO_SHARED_MEMORY.to_owned() });
-    }
     let but =
         if set.is_empty() { "But no field is set".to_owned() } else { format!("But set {}", set.join(" ")) };
     Refusal::invalid(format!(
@@ -282,10 +279,7 @@ impl WantedOutput {
             ("classification", _) => {
                 return Err(Refusal::invalid("the value of 'classification' must be a whole number above 0"));
             }
-            ("shared_memory_region", _) => {
-                return Err(Refusal(ApiError::Unsupported { message: NO_SHARED_MEMORY.to_owned() }));
-            }
-            _ => {}
+            _ => drop(self.memory.take(name, value)?),
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use half::{bf16, f16};
-use ml_core::Element;
+use ml_core::{Element, ElementType, Rejection};
 use serde::Serializer;
 use serde::ser::Error as _;
 use serde_json::json;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::tensors::{RawTensor, as_bytes};
 
 /// A JSON value that is no array.
-pub(super) enum Scalar<'a> {
+pub(crate) enum Scalar<'a> {
     Null,
     Bool(bool),
     Unsigned(u64),
@@ -19,12 +19,15 @@ pub(super) enum Scalar<'a> {
     Float(f64),
     Text(&'a str),
     Object,
+    /// None of JSON: what a missing number may be taken for.
+    NotANumber,
 }
 
 impl fmt::Display for Scalar<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = match self {
             Self::Object => return f.write_str("an object"),
+            Self::NotANumber => return f.write_str("not a number"),
             Self::Null => json!(null),
             Self::Bool(value) => json!(value),
             Self::Unsigned(value) => json!(value),
@@ -42,12 +45,14 @@ impl Scalar<'_> {
             Self::Float(value) => Some(value),
             Self::Unsigned(value) => Some(value as f64),
             Self::Signed(value) => Some(value as f64),
+            Self::NotANumber => Some(f64::NAN),
             _ => None,
         }
     }
 
     fn finite<T: Copy>(&self, from: fn(f64) -> T, is_finite: fn(T) -> bool) -> Option<T> {
-        self.float().map(from).filter(|number| is_finite(*number))
+        let allowed = |number: &T| is_finite(*number) || matches!(self, Self::NotANumber);
+        self.float().map(from).filter(allowed)
     }
 
     fn bool(&self) -> Option<bool> {
@@ -68,7 +73,7 @@ impl Scalar<'_> {
 }
 
 /// A tensor element that JSON can carry.
-pub(super) trait JsonElement: Element {
+pub(in crate::onnx) trait JsonElement: Element {
     /// What to send, for the message when something else was sent.
     const WANTED: &'static str;
     fn read(scalar: &Scalar<'_>) -> Option<Self>;
@@ -109,6 +114,44 @@ json_elements! {
     u32, "a whole number from 0 that fits 32 bits", s => s.whole(), n => serialize_u32(*n);
     u64, "a whole number from 0 that fits 64 bits", s => s.whole(), n => serialize_u64(*n);
     bool, "true or false", s => s.bool(), b => serialize_bool(*b);
+}
+
+/// Makes a tensor of scalars, of which each must be an element of the type; `wrong` says of one that is not what it is instead.
+pub(crate) fn tensor_of<'a>(
+    element: ElementType,
+    sizes: Vec<usize>,
+    scalars: impl Iterator<Item = Result<Scalar<'a>, Rejection>>,
+    wrong: impl Fn(usize, &Scalar<'a>, &'static str) -> Rejection,
+) -> Result<RawTensor, Rejection> {
+    match element {
+        ElementType::F32 => of_type::<f32>(sizes, scalars, wrong),
+        ElementType::F16 => of_type::<f16>(sizes, scalars, wrong),
+        ElementType::BF16 => of_type::<bf16>(sizes, scalars, wrong),
+        ElementType::F64 => of_type::<f64>(sizes, scalars, wrong),
+        ElementType::I8 => of_type::<i8>(sizes, scalars, wrong),
+        ElementType::I16 => of_type::<i16>(sizes, scalars, wrong),
+        ElementType::I32 => of_type::<i32>(sizes, scalars, wrong),
+        ElementType::I64 => of_type::<i64>(sizes, scalars, wrong),
+        ElementType::U8 => of_type::<u8>(sizes, scalars, wrong),
+        ElementType::U16 => of_type::<u16>(sizes, scalars, wrong),
+        ElementType::U32 => of_type::<u32>(sizes, scalars, wrong),
+        ElementType::U64 => of_type::<u64>(sizes, scalars, wrong),
+        ElementType::Bool => of_type::<bool>(sizes, scalars, wrong),
+        ElementType::String => of_type::<Vec<u8>>(sizes, scalars, wrong),
+    }
+}
+
+fn of_type<'a, T: JsonElement>(
+    sizes: Vec<usize>,
+    scalars: impl Iterator<Item = Result<Scalar<'a>, Rejection>>,
+    wrong: impl Fn(usize, &Scalar<'a>, &'static str) -> Rejection,
+) -> Result<RawTensor, Rejection> {
+    let element = |(index, scalar): (usize, Result<Scalar<'a>, Rejection>)| {
+        let scalar = scalar?;
+        T::read(&scalar).ok_or_else(|| wrong(index, &scalar, T::WANTED))
+    };
+    let elements = scalars.enumerate().map(element).collect::<Result<Vec<T>, Rejection>>()?;
+    Ok(T::tensor(sizes, elements))
 }
 
 /// A text; one that is not UTF-8 cannot be written as JSON, and is an error rather than another text.

@@ -6,12 +6,16 @@ use half::{bf16, f16};
 use ml_core::{Dimension, ElementType, Rejection, TensorInfo};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 use super::element::{JsonElement, Scalar};
 use crate::tensors::{RawTensor, Tensors};
 
 /// Deeper than any tensor, and well below what the JSON parser refuses without a place.
 const DEPTH_MAX: usize = 64;
+
+/// Up to so many levels take no memory of their own.
+const DEPTH_USUAL: usize = 4;
 
 /// What an item has: a tensor for each of the model's inputs.
 #[derive(Debug, Clone, Copy)]
@@ -155,8 +159,8 @@ impl TensorSeed<'_> {
         let Self { info, shape, wrong } = self;
         let room = shape.map_or(0, at_least);
         let mut found = Found::<T> {
-            place: Place { name: &info.name, indices: Vec::new() },
-            sizes: Vec::new(),
+            place: Place { name: &info.name, indices: SmallVec::new() },
+            sizes: SmallVec::new(),
             elements: Vec::with_capacity(room),
         };
         match deserializer.deserialize_any(Level { found: &mut found, wrong }) {
@@ -181,7 +185,7 @@ fn at_least(shape: &[Dimension]) -> usize {
 struct Found<'a, T> {
     place: Place<'a>,
     /// The length of the arrays at each depth; `None` while the first one is read.
-    sizes: Vec<Option<usize>>,
+    sizes: SmallVec<[Option<usize>; DEPTH_USUAL]>,
     elements: Vec<T>,
 }
 
@@ -253,7 +257,7 @@ impl<T: JsonElement> Found<'_, T> {
 /// Where in an input a value stands; written out only when something is wrong with it.
 struct Place<'a> {
     name: &'a str,
-    indices: Vec<usize>,
+    indices: SmallVec<[usize; DEPTH_USUAL]>,
 }
 
 impl Place<'_> {

@@ -18,8 +18,9 @@ use super::body::{self, Encoding};
 use super::models::named;
 use crate::ApiError;
 use crate::oip::binary::{self, Form};
-use crate::oip::outputs::{Wanted, Written, write};
-use crate::oip::{Refusal, models};
+use crate::oip::infer::Usual;
+use crate::oip::outputs::{Written, write};
+use crate::oip::{self, Refusal};
 use crate::state::State;
 use crate::wishes::Wishes;
 
@@ -36,14 +37,12 @@ pub(super) async fn infer(
     let wishes = Wishes::read(&request, limits.request_timeout, Priority::Interactive)?;
     let form = Form::read(request.headers().get(&HEADER).map(|value| value.as_bytes()))?;
     let body = body::read(&request, payload, limits.body(), form.json_bytes()).await?;
-    let mut asked = binary::read(contract, form, &body)?;
-    let wanted = Wanted::read(contract, &asked)?;
-    let inputs = contract.inputs(std::mem::take(&mut asked.inputs))?;
+    let asked = binary::read(contract, form, &body)?;
     drop(body);
-    let options = asked.parameters.options(wishes.deadline, wishes.priority);
-    let (outputs, timings) = models::call(model, inputs, options).await?;
-    let outputs = wanted.pick(contract, asked.parameters.binary_output, &outputs)?;
-    let written = write(contract, &asked.id, &outputs)?;
+    let id = asked.id.clone();
+    let usual = Usual { deadline: wishes.deadline, priority: wishes.priority };
+    let (outputs, timings) = oip::infer::infer(&state, (model, contract), asked, usual).await?;
+    let written = write(contract, &id, &outputs)?;
     request.extensions_mut().insert(timings);
     answer(&request, written)
 }

@@ -18,8 +18,8 @@ pub(super) fn named(request: &HttpRequest) -> Named {
     Named::new(part("model").to_owned(), part("version"))
 }
 
-pub(super) async fn server() -> HttpResponse {
-    HttpResponse::Ok().json(ServerMetadata::default())
+pub(super) async fn server(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(ServerMetadata::of(&state.name))
 }
 
 pub(super) async fn live() -> HttpResponse {

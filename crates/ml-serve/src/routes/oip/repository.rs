@@ -46,6 +46,6 @@ fn name(request: &HttpRequest) -> String {
     request.match_info().get("model").unwrap_or_default().to_owned()
 }
 
-async fn read(request: &HttpRequest, payload: Payload, state: &State) -> Result<Bytes, ApiError> {
+pub(super) async fn read(request: &HttpRequest, payload: Payload, state: &State) -> Result<Bytes, ApiError> {
     body::read(request, payload, state.limits.body(), 0).await
 }

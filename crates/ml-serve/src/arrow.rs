@@ -1,0 +1,78 @@
+//! Tables as Arrow has them: an IPC stream in, columns by name to a model's inputs, and one out, with a column for each output and
+//! one for errors.
+//!
+//! The reader is Arrow's own. It is given a body that is there as a whole, so it makes room for nothing that was not sent, and
+//! checks lengths, offsets and texts.
+
+mod cells;
+mod read;
+mod schema;
+mod write;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
+use arrow_ipc::reader::StreamDecoder;
+use arrow_schema::SchemaRef;
+use bytes::Bytes;
+
+use crate::ApiError;
+
+pub(crate) use self::read::Reader;
+pub(crate) use self::write::Writer;
+
+/// The media type of an IPC stream.
+pub(crate) const MEDIA: &str = "application/vnd.apache.arrow.stream";
+
+/// Rows of a byte of the body, at most: a column of truths has eight. More are promised by columns that have no bytes at all.
+const ROWS_PER_BYTE_MAX: usize = 8;
+
+/// A table as it was sent.
+pub(crate) struct Table {
+    pub schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+}
+
+impl Table {
+    /// Reads a whole stream; numbers stay in the body that they came in.
+    ///
+    /// # Errors
+    /// When it is none, ends early, or promises more than it has.
+    pub fn read(body: Bytes) -> Result<Self, ApiError> {
+        let wrong = |reason: String| ApiError::MalformedArrow { reason };
+        let rows_max = body.len().saturating_mul(ROWS_PER_BYTE_MAX);
+        // Whatever a broken stream may do to a reader that others wrote, it costs nobody but its sender an answer.
+        let table = catch_unwind(AssertUnwindSafe(|| decode(body)))
+            .map_err(|_| wrong("it cannot be read".to_owned()))?
+            .map_err(|error| wrong(error.to_string()))?;
+        let table = table.ok_or_else(|| wrong("it has no schema".to_owned()))?;
+        let rows = table.batches.iter().map(RecordBatch::num_rows).fold(0, usize::saturating_add);
+        if rows > rows_max {
+            return Err(wrong(format!("it has {rows} rows, and no bytes for them")));
+        }
+        Ok(table)
+    }
+
+    /// Returns the table in pieces of so many rows at most.
+    pub fn pieces(&self, rows_max: usize) -> Vec<RecordBatch> {
+        let rows_max = rows_max.max(1);
+        let pieces = |batch: &RecordBatch| -> Vec<RecordBatch> {
+            let starts = (0..batch.num_rows()).step_by(rows_max);
+            starts.map(|start| batch.slice(start, rows_max.min(batch.num_rows() - start))).collect()
+        };
+        self.batches.iter().flat_map(pieces).collect()
+    }
+}
+
+fn decode(body: Bytes) -> Result<Option<Table>, arrow_schema::ArrowError> {
+    let (mut decoder, mut buffer, mut batches) = (StreamDecoder::new(), Buffer::from(body), Vec::new());
+    while let Some(batch) = decoder.decode(&mut buffer)? {
+        batches.push(batch);
+    }
+    decoder.finish()?;
+    Ok(decoder.schema().map(|schema| Table { schema, batches }))
+}
+
+#[cfg(test)]
+mod tests;

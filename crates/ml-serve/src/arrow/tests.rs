@@ -1,0 +1,63 @@
+use std::sync::Arc;
+
+use arrow_array::builder::{FixedSizeListBuilder, Float32Builder};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_ipc::writer::StreamWriter;
+
+use super::*;
+
+fn table(rows: usize) -> RecordBatch {
+    let mut numbers = FixedSizeListBuilder::new(Float32Builder::new(), 2);
+    for row in 0..rows {
+        numbers.values().append_slice(&[row as f32, 0.5]);
+        numbers.append(row % 3 != 2);
+    }
+    let texts = StringArray::from_iter_values((0..rows).map(|row| format!("row {row}")));
+    let columns: [(&str, ArrayRef); 2] = [("numbers", Arc::new(numbers.finish())), ("text", Arc::new(texts))];
+    RecordBatch::try_from_iter(columns).expect("columns of one length")
+}
+
+fn stream(batches: &[RecordBatch]) -> Vec<u8> {
+    let mut writer = StreamWriter::try_new(Vec::new(), &batches[0].schema()).expect("a schema");
+    batches.iter().for_each(|batch| writer.write(batch).expect("a batch of that schema"));
+    writer.into_inner().expect("the end is written")
+}
+
+#[test]
+fn a_stream_is_read_whole_and_cut_into_pieces() {
+    let (one, other) = (table(5), table(3));
+    let read = Table::read(stream(&[one.clone(), other]).into()).expect("a stream");
+    assert_eq!(read.schema, one.schema());
+    let pieces = read.pieces(2);
+    assert_eq!(pieces.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [2, 2, 1, 2, 1]);
+    assert_eq!(pieces[0], one.slice(0, 2));
+}
+
+#[test]
+fn what_is_cut_off_is_refused() {
+    let whole = stream(&[table(5)]);
+    let end = whole.len() - 8;
+    for length in 0..end {
+        let cut = Table::read(Bytes::copy_from_slice(&whole[..length]));
+        // Between two messages a stream may end without saying so.
+        assert!(cut.is_err() || cut.is_ok_and(|table| table.batches.is_empty()), "{length} of {end} bytes");
+    }
+    assert!(Table::read(Bytes::new()).is_err());
+    assert!(Table::read(Bytes::from_static(b"PAR1 and so on, which is no stream")).is_err());
+}
+
+#[test]
+fn what_is_broken_is_refused_or_read_but_stops_nobody() {
+    let whole = stream(&[table(5)]);
+    for place in 0..whole.len() {
+        for flip in [1, 0x80, 0xFF] {
+            let mut broken = whole.clone();
+            broken[place] ^= flip;
+            if let Ok(table) = Table::read(broken.into()) {
+                // What is read can be looked at: lengths and offsets were checked.
+                let pieces = table.pieces(2);
+                assert!(pieces.iter().map(RecordBatch::num_rows).sum::<usize>() <= whole.len() * 8);
+            }
+        }
+    }
+}
