@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ml_core::Device;
 
-use super::SETTINGS;
 use super::{ModelTask, SETTINGS};
 
 /// Everything an operator may decide about the server; `Default` is the table's defaults.
