@@ -119,8 +119,9 @@ class Clients(unittest.TestCase):
                 client = triton.InferenceServerClient(server.grpc_address)
                 given = [tensor("x", np.zeros(1, np.float32), "FP32")]
                 for _ in range(10):
-                    # Whoever notices first, the caller or the server, says the same.
-                    with self.assertRaisesRegex(InferenceServerException, "(?i)deadline.exceeded"):
+                    # Whoever notices first, the caller or the server, says the same; but what earlier calls left running
+                    # may make the server refuse at once what it cannot answer in time.
+                    with self.assertRaisesRegex(InferenceServerException, "(?i)deadline.exceeded|the wait is about"):
                         client.infer("slow", given, client_timeout=0.02)
                 client.infer("slow", given, client_timeout=60)
                 client.close()
