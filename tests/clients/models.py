@@ -86,6 +86,14 @@ def write_add(path, number):
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
+def write_largest(path):
+    """Writes a model whose answer is the largest number of each row."""
+    x = helper.make_tensor_value_info("INPUT0", TensorProto.FLOAT, ["batch", "n"])
+    y = helper.make_tensor_value_info("OUTPUT0", TensorProto.FLOAT, ["batch", 1])
+    graph = helper.make_graph([helper.make_node("ReduceMax", ["INPUT0"], ["OUTPUT0"], axes=[1])], "largest", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
 def write_slow(path, size=512, times=60):
     """Writes a model that takes a good part of a second."""
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y"))

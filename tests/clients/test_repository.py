@@ -206,6 +206,53 @@ class Repositories(unittest.TestCase):
         becomes(False, lambda: self.client.is_model_ready("n"))
         self.assertEqual(self.added("m"), 2.0)
 
+    def test_a_configuration_bounds_the_queue_and_orders_it(self):
+        policy = "default_queue_policy { max_queue_size: 2 }"
+        for name, config in (("short", policy), ("ordered", "priority_levels: 2 default_priority_level: 2")):
+            (self.folder / name / "1").mkdir(parents=True)
+            models.write_slow(self.folder / name / "1" / "model.onnx")
+            (self.folder / name / "config.pbtxt").write_text(f"dynamic_batching {{ {config} }}")
+        self.serve()
+        answered = []
+
+        def ask(model, number, priority=0):
+            client = http.InferenceServerClient(self.server.address, network_timeout=600)
+            given = http.InferInput("x", [1], "FP32")
+            # Each its own: equal requests in flight would be one.
+            given.set_data_from_numpy(np.array([number], np.float32))
+            try:
+                client.infer(model, [given], priority=priority)
+                answered.append((number, None))
+            except InferenceServerException as error:
+                answered.append((number, str(error)))
+            client.close()
+
+        def ask_all(model, numbers):
+            threads = [threading.Thread(target=ask, args=(model, number)) for number in numbers]
+            for thread in threads:
+                thread.start()
+            return threads
+
+        for thread in ask_all("short", range(16)):
+            thread.join()
+        refused = [error for _, error in answered if error is not None]
+        self.assertGreater(len(refused), 0)
+        self.assertLess(len(refused), 16)
+        for error in refused:
+            self.assertRegex(error, "Exceeds maximum queue size: .* the queue takes 2")
+
+        answered.clear()
+        threads = ask_all("ordered", range(16))
+        while self.client.get_inference_statistics("ordered")["model_stats"][0]["inference_count"] == 0:
+            time.sleep(0.01)
+        ask("ordered", 99, priority=1)
+        before = len(answered)
+        for thread in threads:
+            thread.join()
+        self.assertEqual({error for _, error in answered}, {None})
+        # Those that were being run when it came are before it, not those that waited.
+        self.assertLess(before, 12)
+
     def test_many_models_start_at_once(self):
         for number in range(200):
             add_to(self.folder, f"m{number}", 1, float(number))

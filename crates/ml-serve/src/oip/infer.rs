@@ -32,9 +32,10 @@ pub(crate) async fn infer<'a>(
     wanted.check(&state.regions)?;
     asked.fetch(&state.regions, contract.name)?;
     let inputs = contract.inputs(std::mem::take(&mut asked.inputs))?;
-    let options = asked.parameters.options(usual.deadline, usual.priority);
+    let settled = contract.pipeline.settled();
+    let options = asked.parameters.options(usual, settled.schedule);
     // Of a model that knows no sequences, whatever a request says of one means nothing.
-    let of_sequences = contract.pipeline.settled().plan.is_some();
+    let of_sequences = settled.plan.is_some();
     let position = of_sequences.then(|| asked.parameters.position(contract.name)).transpose()?;
     let call = models::call((contract.name, model), inputs, position.as_ref(), options);
     let (outputs, timings) = call.await?;

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use ml_core::{CallOptions, Priority, WhenFull};
+use ml_core::{CallOptions, WhenFull};
 
 use super::Refusal;
+use super::infer::Usual;
 use super::json::{JsonError, Scanner};
 use crate::onnx::sequences::{Identifier, Position};
+use crate::repository::Schedule;
 
 /// A parameter's value.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,18 +88,15 @@ impl Parameters {
         Ok(Position { sequence, start: self.starts, end: self.ends })
     }
 
-    /// Puts these wishes beside those of the headers; of two times the shorter holds.
-    pub fn options(&self, deadline: Option<Instant>, usual: Priority) -> CallOptions {
-        let timeout = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let deadline = match (deadline, timeout) {
+    /// Puts these wishes beside those of the headers, as far as the model takes them; of two times the shorter holds.
+    pub fn options(&self, usual: Usual, schedule: Schedule) -> CallOptions {
+        let timeout = self.timeout.filter(|_| schedule.takes_timeouts);
+        let timeout = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = match (usual.deadline, timeout) {
             (Some(deadline), Some(timeout)) => Some(deadline.min(timeout)),
             (deadline, timeout) => deadline.or(timeout),
         };
-        let priority = match self.priority {
-            0 => usual,
-            1 => Priority::Interactive,
-            _ => Priority::Bulk,
-        };
+        let priority = schedule.priority(self.priority, usual.priority);
         CallOptions { deadline, priority, when_full: WhenFull::Refuse, ..CallOptions::default() }
     }
 }

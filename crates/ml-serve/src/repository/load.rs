@@ -70,8 +70,17 @@ impl Factory {
         settled: Settled,
         columns: Option<Columns>,
     ) -> Model {
+        let schedule = settled.schedule;
         let pipeline = OnnxPipeline::new(onnx, settled, self.config.batch_items_max);
-        let engine = engine(self, name, pipeline, crate::tensors::Tensors::bytes).start();
+        let mut builder = engine(self, name, pipeline, crate::tensors::Tensors::bytes);
+        // A configuration bounds its model further; what the operator set holds for all.
+        if let Some(items) = schedule.queue_items_max {
+            builder = builder.queue_items_max(items.min(self.config.queue_items_max));
+        }
+        if let Some(wait) = schedule.queue_wait_max {
+            builder = builder.queue_wait_max(wait.min(self.config.queue_wait_max));
+        }
+        let engine = builder.start();
         let (remembers, sequences_max) = (self.config.cache_bytes_max > 0, self.config.sequences_max);
         let served = TensorModel::new(engine, remembers, columns, sequences_max);
         let info = served.info();

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ml_core::{Dimension, Model, Signature, TensorInfo};
 
+use super::schedule::Schedule;
 use super::sequence::Plan;
 use crate::grpc::proto::model_config::SchedulingChoice;
 use crate::grpc::proto::model_instance_group::Kind;
@@ -28,6 +29,7 @@ pub(crate) struct Settled {
     pub labels: Labels,
     /// What it takes and leaves beside its callers' tensors, where it is one of sequences.
     pub plan: Option<Plan>,
+    pub schedule: Schedule,
 }
 
 /// Settles what a model is served by.
@@ -47,6 +49,7 @@ pub(super) fn settle(
     let batched = batched(&config, signature, could_batch)?;
     let runtime = if model.runtime().starts_with("rten") { "rten" } else { "onnxruntime" };
     check_tensors(&config, signature)?;
+    let schedule = Schedule::read(&config)?;
     let plan = plan(&mut config, signature, batched, folder)?;
     let offered = plan.as_ref().map_or_else(|| signature.clone(), |plan| plan.offered(signature));
     let (from_graph_in, from_graph_out) = tensors(&offered, batched);
@@ -60,7 +63,7 @@ pub(super) fn settle(
         config.max_batch_size = i32::try_from(rows_max).unwrap_or(i32::MAX);
     }
     complete_rest(&mut config, model, batched);
-    Ok(Settled { config, batched, labels, plan })
+    Ok(Settled { config, batched, labels, plan, schedule })
 }
 
 /// Refuses what is for another server.

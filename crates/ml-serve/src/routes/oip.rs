@@ -66,14 +66,11 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .service(of_model("/infer", "POST").route(post().to(infer::infer)))
         .service(
             resource(&["/v2/repository/index", "/v2/repository/{repository}/index"], "POST")
-                .route(web::post().to(repository::index)),
+                .route(post().to(repository::index)),
         )
+        .service(resource(&["/v2/repository/models/{model}/load"], "POST").route(post().to(repository::load)))
         .service(
-            resource(&["/v2/repository/models/{model}/load"], "POST").route(web::post().to(repository::load)),
-        )
-        .service(
-            resource(&["/v2/repository/models/{model}/unload"], "POST")
-                .route(web::post().to(repository::unload)),
+            resource(&["/v2/repository/models/{model}/unload"], "POST").route(post().to(repository::unload)),
         )
         .configure(configure_memory)
         .configure(configure_settings)
@@ -92,11 +89,11 @@ fn configure_memory(config: &mut ServiceConfig) {
     let of_one = |kind: &str, what: &str| resource(&[&paths(kind, what)[1]], "POST");
     config
         .service(of("system", "status", "GET, HEAD").route(read().to(memory::status)))
-        .service(of("system", "unregister", "POST").route(web::post().to(memory::unregister)))
-        .service(of_one("system", "register").route(web::post().to(memory::register)))
+        .service(of("system", "unregister", "POST").route(post().to(memory::unregister)))
+        .service(of_one("system", "register").route(post().to(memory::register)))
         .service(of("cuda", "status", "GET, HEAD").route(read().to(memory::cuda_status)))
-        .service(of("cuda", "unregister", "POST").route(web::post().to(memory::cuda_unregister)))
-        .service(of_one("cuda", "register").route(web::post().to(memory::cuda_register)));
+        .service(of("cuda", "unregister", "POST").route(post().to(memory::cuda_unregister)))
+        .service(of_one("cuda", "register").route(post().to(memory::cuda_register)));
 }
 
 fn configure_settings(config: &mut ServiceConfig) {
@@ -105,12 +102,12 @@ fn configure_settings(config: &mut ServiceConfig) {
         .service(
             resource(&paths, "GET, HEAD, POST")
                 .route(read().to(settings::trace))
-                .route(web::post().to(settings::change_trace)),
+                .route(post().to(settings::change_trace)),
         )
         .service(
             resource(&["/v2/logging"], "GET, HEAD, POST")
                 .route(read().to(settings::log))
-                .route(web::post().to(settings::change_log)),
+                .route(post().to(settings::change_log)),
         );
 }
 

@@ -1,7 +1,7 @@
 //! Embeddings and the list of models as OpenAI has them: `/v1`.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Bytes, Data, Path, Payload, ServiceConfig};
+use actix_web::web::{Bytes, Data, Path, Payload, ServiceConfig};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use ml_tasks::{Embedding, EmbeddingInput, TextEmbedding};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{read, resource};
+use super::{post, read, resource};
 use crate::ApiError;
 use crate::body;
 use crate::served::extract;
@@ -32,7 +32,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
     config
         .service(resource("/v1/models", "GET, HEAD").route(read().to(models)))
         .service(resource("/v1/models/{model}", "GET, HEAD").route(read().to(model)))
-        .service(resource("/v1/embeddings", "POST").route(web::post().to(embeddings)));
+        .service(resource("/v1/embeddings", "POST").route(post().to(embeddings)));
 }
 
 #[derive(Serialize)]

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::web::{Data, Payload, ServiceConfig};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use ml_core::{Priority, Timings};
 use ml_tasks::{
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::openai::json_body;
-use super::resource;
+use super::{post, resource};
 use crate::ApiError;
 use crate::body;
 use crate::served::extract;
@@ -39,9 +39,9 @@ const WANTED: &str = "a request as application/json";
 pub(super) fn configure(config: &mut ServiceConfig) {
     for prefix in ["", "/tei/{model}"] {
         config
-            .service(resource(&format!("{prefix}/embed"), "POST").route(web::post().to(embed)))
-            .service(resource(&format!("{prefix}/predict"), "POST").route(web::post().to(predict)))
-            .service(resource(&format!("{prefix}/rerank"), "POST").route(web::post().to(rerank)));
+            .service(resource(&format!("{prefix}/embed"), "POST").route(post().to(embed)))
+            .service(resource(&format!("{prefix}/predict"), "POST").route(post().to(predict)))
+            .service(resource(&format!("{prefix}/rerank"), "POST").route(post().to(rerank)));
     }
 }
 
