@@ -1,6 +1,7 @@
 //! The Open Inference Protocol over gRPC: the same requests as `routes/oip.rs` takes, on a port of its own.
 
 mod answer;
+mod compression;
 mod counted;
 mod deadline;
 mod describe;

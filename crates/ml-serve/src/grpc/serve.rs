@@ -22,9 +22,9 @@ use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
 
 use super::DESCRIPTORS;
-use super::deadline;
 use super::proto::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::service::Service;
+use super::{compression, deadline};
 use crate::state::State;
 
 /// How long no connection is taken when the system has no room for one.
@@ -145,7 +145,8 @@ fn routes(state: &Arc<State>) -> Result<(Routes, HealthReporter), tonic_reflecti
     };
     // Python's clients know only the older of the two.
     let (reflection, older_reflection) = (reflection().build_v1()?, reflection().build_v1alpha()?);
-    let routes = Routes::new(InterceptedService::new(service, deadline::arrived))
+    let noted = |call| deadline::arrived(compression::in_kind(call));
+    let routes = Routes::new(InterceptedService::new(service, noted))
         .add_service(health)
         .add_service(reflection)
         .add_service(older_reflection);
