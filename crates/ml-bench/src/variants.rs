@@ -27,6 +27,7 @@ use ml_core::{
 use crate::limit::{Item, LimitError, Workload};
 use crate::process::Tree;
 use crate::progress::Progress;
+use crate::random::Random;
 use crate::{Dataset, Error, Line};
 
 pub use gates::Gates;
@@ -59,6 +60,9 @@ pub struct VariantsOptions {
     /// What a variant must hold.
     pub gates: Gates,
 }
+
+/// Of the order in which items are calibrated with: the same for every run, so that variants are the same.
+const SEED: u64 = 1;
 
 /// A model that is measured.
 struct Measured {
@@ -107,21 +111,26 @@ pub fn variants(options: &VariantsOptions) -> Result<VariantsReport, Error> {
 /// Returns the lines for calibration, and those that are measured on.
 fn split(options: &VariantsOptions) -> Result<(Vec<Line>, Vec<Line>), Error> {
     let (items, calibration_items) = (options.workload.items.get(), options.calibration_items.get());
-    let data = |file: &PathBuf, limit| Dataset::read(std::slice::from_ref(file), Some(limit));
+    let data = |file: &PathBuf, limit| Dataset::read(std::slice::from_ref(file), limit);
+    // Files are often sorted by where their items come from, and the first of them are then all of one kind.
+    let some = |mut lines: Vec<Line>| {
+        Random::new(SEED).shuffle(&mut lines);
+        lines.truncate(calibration_items);
+        lines
+    };
     if let Some(file) = &options.calibration {
-        let held_out = data(&options.workload.data, items)?.into_lines();
-        return Ok((data(file, calibration_items)?.into_lines(), held_out));
+        let held_out = data(&options.workload.data, Some(items))?.into_lines();
+        return Ok((some(data(file, None)?.into_lines()), held_out));
     }
-    let all = data(&options.workload.data, items)?.into_lines();
+    let all = data(&options.workload.data, Some(items))?.into_lines();
     let (mut calibrating, mut held_out) = (Vec::new(), Vec::new());
     for (index, line) in all.into_iter().enumerate() {
         if index % 4 == 0 { calibrating.push(line) } else { held_out.push(line) }
     }
-    calibrating.truncate(calibration_items);
     if held_out.is_empty() {
         return Err(Error::Variants("one item is not enough to calibrate and to measure".to_owned()));
     }
-    Ok((calibrating, held_out))
+    Ok((some(calibrating), held_out))
 }
 
 impl Measured {
