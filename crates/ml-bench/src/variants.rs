@@ -21,7 +21,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use ml_core::{
-    Model, ModelOptions, ORIGINAL, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes, content_digest,
+    Device, Model, ModelOptions, ORIGINAL, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes,
+    content_digest,
 };
 
 use crate::limit::{Item, LimitError, Workload};
@@ -160,7 +161,12 @@ fn load(file: &Path, runtime: RuntimeChoice) -> Result<Model, LimitError> {
     let one = Some(NonZeroUsize::MIN);
     let wishes = ThreadWishes { runners: one, intra_op: one, wide: one, ..ThreadWishes::default() };
     let threads = ThreadPlan { wide: 1, ..ThreadPlan::detect(wishes) };
-    let options =
-        ModelOptions { runtime, threads, optimised_copy: OptimisedCopy::Never, ..ModelOptions::default() };
+    let options = ModelOptions {
+        runtime,
+        device: Device::Cpu,
+        threads,
+        optimised_copy: OptimisedCopy::Never,
+        ..ModelOptions::default()
+    };
     Ok(Model::load(file, &options)?)
 }

@@ -4,10 +4,13 @@
 #[path = "support/onnx.rs"]
 mod onnx;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use ml_core::{Element, Model, ModelOptions, RuntimeChoice, Tensor, ThreadPlan, ThreadWishes};
+use ml_core::{
+    Device, Element, LoadErrorKind, Model, ModelOptions, RuntimeChoice, Tensor, ThreadPlan, ThreadWishes,
+};
 use ndarray::{Array1, array, s};
 
 fn options(runtime: RuntimeChoice) -> ModelOptions {
@@ -258,4 +261,66 @@ fn a_library_of_another_version_is_refused_with_what_it_takes() {
             assert!(error.contains(part), "{version}: {error} should say {part}");
         }
     }
+}
+
+fn iris() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/models/iris/model.onnx")
+}
+
+/// On a device that is named the model runs, or the error says what there is instead.
+#[test]
+fn a_device_that_cannot_be_had_is_an_error_that_says_what_there_is() {
+    let load =
+        |runtime, device| Model::load(iris(), &ModelOptions { runtime, device, ..ModelOptions::default() });
+    for runtime in [RuntimeChoice::Rten, RuntimeChoice::OnnxRuntime] {
+        for device in [Device::Auto, Device::Cpu] {
+            assert_ne!(load(runtime, device).unwrap().device(), Device::Auto);
+        }
+        assert_eq!(load(runtime, Device::Cpu).unwrap().device(), Device::Cpu);
+        for device in [Device::Cuda(0), Device::TensorRt, Device::OpenVino, Device::CoreMl, Device::DirectMl]
+        {
+            match load(runtime, device) {
+                Ok(model) => assert_eq!(model.device(), device),
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(matches!(error.kind, LoadErrorKind::NoDevice(_)), "{text}");
+                    assert!(text.contains(&format!("the device {device} cannot be had: ")), "{text}");
+                }
+            }
+        }
+    }
+    let refused = |runtime, device| load(runtime, device).err().unwrap().to_string();
+    let error = refused(RuntimeChoice::Rten, Device::Cuda(9));
+    assert!(error.contains("the device cuda:9 cannot be had: rten 0.27 offers cpu"), "{error}");
+    // One for another system, which no library here was built for.
+    let elsewhere = if cfg!(windows) { Device::CoreMl } else { Device::DirectMl };
+    let error = refused(RuntimeChoice::OnnxRuntime, elsewhere);
+    let expected = format!("the device {elsewhere} cannot be had: this ONNX Runtime 1.");
+    assert!(error.contains(&expected) && error.contains(" offers cpu"), "{error}");
+}
+
+/// Needs a GPU and an ONNX Runtime built for it; where one is missing it says so, past the test runner, which hides what tests print.
+#[test]
+fn cuda_answers_as_the_cpu_does() {
+    let runtime = RuntimeChoice::OnnxRuntime;
+    let load = |device| Model::load(iris(), &ModelOptions { runtime, device, ..ModelOptions::default() });
+    let on_gpu = match load(Device::Cuda(0)) {
+        Ok(model) => model,
+        Err(error) => {
+            let (text, has_gpu) = (error.to_string(), Path::new("/dev/nvidia0").exists());
+            assert!(!has_gpu || text.contains(" offers "), "there is a GPU and a library for it: {text}");
+            assert_eq!(load(Device::Auto).expect("the CPU is there").device(), Device::Cpu);
+            let line = format!("\nSKIPPED cuda_answers_as_the_cpu_does, nothing ran on a GPU: {text}\n");
+            std::io::stderr().write_all(line.as_bytes()).expect("there is a standard error");
+            return;
+        }
+    };
+    assert_eq!(load(Device::Auto).unwrap().device(), Device::Cuda(0));
+    let flowers = array![[5.1_f32, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]];
+    let probabilities = |model: &Model| {
+        let outputs = model.run(vec![("features", flowers.view().into())]).unwrap();
+        outputs.get::<f32>("probabilities").unwrap().to_owned()
+    };
+    let (gpu, cpu) = (probabilities(&on_gpu), probabilities(&load(Device::Cpu).unwrap()));
+    assert!(gpu.iter().zip(&cpu).all(|(one, other)| (one - other).abs() < 1e-4), "{gpu} is not {cpu}");
 }

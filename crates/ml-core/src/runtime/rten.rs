@@ -12,8 +12,8 @@ use zerocopy::IntoBytes;
 
 use super::elastic::Elastic;
 use super::{
-    Backend, Dimension, ElementType, LoadError, LoadErrorKind, ModelOptions, OutputTensor, Outputs,
-    Signature, Tensor, TensorInfo,
+    Backend, Device, Dimension, ElementType, LoadError, LoadErrorKind, ModelOptions, NoDevice, OutputTensor,
+    Outputs, Signature, Tensor, TensorInfo,
 };
 use crate::{ModelError, ThreadPlan};
 
@@ -45,6 +45,17 @@ pub(super) fn load(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backen
     let narrow = (0..runners.max(1)).map(|_| pool(intra_op)).collect();
     let pools = Elastic::new(narrow, (wide > intra_op).then(|| pool(wide)));
     Ok(Box::new(Rten { model, signature, inputs, outputs, pools }))
+}
+
+/// Returns the CPU, or why what was asked for cannot be had.
+pub(super) fn device(wanted: Device) -> Result<Device, NoDevice> {
+    match wanted {
+        Device::Auto | Device::Cpu => Ok(Device::Cpu),
+        device => {
+            let reason = format!("{NAME} offers cpu; ONNX Runtime, built for it, would offer more");
+            Err(NoDevice { device, reason })
+        }
+    }
 }
 
 fn load_error(path: &Path, error: &rten::LoadError) -> LoadError {
@@ -85,6 +96,10 @@ fn dimension(size: rten::Dimension) -> Dimension {
 impl Backend for Rten {
     fn name(&self) -> &str {
         NAME
+    }
+
+    fn device(&self) -> Device {
+        Device::Cpu
     }
 
     fn signature(&self) -> &Signature {
