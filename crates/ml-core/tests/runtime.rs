@@ -1,6 +1,8 @@
 //! Both runtimes: every tensor type there and back, the same answers, and load errors that name file and reason.
 #![allow(clippy::expect_used, reason = "a failed expectation is what a test ends with")]
 
+#[path = "support/carry.rs"]
+mod carry;
 #[path = "support/onnx.rs"]
 mod onnx;
 
@@ -11,7 +13,9 @@ use half::{bf16, f16};
 use ml_core::{
     Device, Element, LoadErrorKind, Model, ModelOptions, RuntimeChoice, Tensor, ThreadPlan, ThreadWishes,
 };
-use ndarray::{Array1, array, s};
+use ndarray::{Array1, array};
+
+use carry::TemporaryFile;
 
 fn options(runtime: RuntimeChoice) -> ModelOptions {
     ModelOptions {
@@ -21,43 +25,13 @@ fn options(runtime: RuntimeChoice) -> ModelOptions {
     }
 }
 
-/// Writes a file that is removed when the test ends.
-struct TemporaryFile(PathBuf);
-
-impl TemporaryFile {
-    fn new(name: &str, bytes: &[u8]) -> Self {
-        let path = std::env::temp_dir().join(format!("ml-core-{}-{name}", std::process::id()));
-        std::fs::write(&path, bytes).expect("the temporary folder takes files");
-        Self(path)
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
-    }
-}
-
-/// Sends an array through a model that returns it unchanged.
+/// Sends an array through a model that returns it unchanged, on one of the runtimes.
 fn round_trip<T>(runtime: RuntimeChoice, data_type: u64, values: &Array1<T>)
 where
     T: Element + PartialEq + std::fmt::Debug,
     for<'a> Tensor<'a>: From<&'a Array1<T>> + From<ndarray::ArrayView1<'a, T>>,
 {
-    let file =
-        TemporaryFile::new(&format!("{runtime:?}-{data_type}.onnx"), &onnx::model("Identity", data_type, 17));
-    let model = Model::load(&file.0, &options(runtime)).expect("the model loads");
-    let outputs = model.run(vec![("x", values.into())]).expect("the model runs");
-    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), values.clone().into_dyn());
-
-    let none = Array1::from(Vec::<T>::new());
-    let outputs = model.run(vec![("x", (&none).into())]).expect("the model takes no rows");
-    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), none.into_dyn());
-
-    // A view with gaps has to be put in order first.
-    let outputs = model.run(vec![("x", values.slice(s![..;2]).into())]).expect("the model runs");
-    let every_other = values.slice(s![..;2]).to_owned().into_dyn();
-    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), every_other);
+    carry::round_trip(&options(runtime), data_type, values);
 }
 
 #[test]

@@ -9,7 +9,7 @@ pub enum Device {
     /// CUDA or DirectML where ONNX Runtime offers it and the machine has it, else the CPU.
     ///
     /// The others are for whoever asks for them: TensorRT builds engines for minutes at the first start, Core ML leaves most of a
-    /// model with sizes that vary to the CPU, and OpenVINO computes on CPUs too, faster or slower than ONNX Runtime's own kernels.
+    /// model with sizes that vary to the CPU, and OpenVINO is faster by giving up digits.
     #[default]
     Auto,
     /// The CPU.
@@ -18,7 +18,7 @@ pub enum Device {
     Cuda(u32),
     /// An NVIDIA GPU by TensorRT; CUDA computes what that cannot.
     TensorRt,
-    /// Intel's CPUs, GPUs and NPUs.
+    /// The CPU by OpenVINO, in bfloat16 where the CPU has it: the whole model, or loading fails.
     OpenVino,
     /// Apple's GPU and neural engine.
     CoreMl,

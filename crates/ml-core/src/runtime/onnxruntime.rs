@@ -4,6 +4,7 @@ mod copy;
 mod environment;
 mod find;
 mod graph;
+mod openvino;
 mod provider;
 mod sessions;
 mod texts;
@@ -38,9 +39,9 @@ struct OnnxRuntime {
 pub(super) fn load(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
     let runtime = environment(options.onnxruntime_path.as_deref())
         .map_err(|error| LoadError::new(path, LoadErrorKind::NoRuntime(error)))?;
-    let name = runtime.name.clone();
     let device =
         provider::resolve(runtime, options.device).map_err(|error| LoadError::new(path, error.into()))?;
+    let name = provider::name(runtime, device);
     let options = &ModelOptions { device, ..options.clone() };
     let Sessions { narrow, wide, weights } =
         sessions::build(runtime, path, options).map_err(|error| load_error(path, &name, device, &error))?;
@@ -123,6 +124,9 @@ impl Backend for OnnxRuntime {
     fn run(&self, inputs: Vec<(&str, Tensor<'_>)>) -> Result<Outputs, ModelError> {
         let inputs: Vec<_> =
             inputs.into_iter().map(|(name, tensor)| (name, values::standard_layout(tensor))).collect();
+        if self.device == Device::OpenVino {
+            openvino::check(&inputs)?;
+        }
         let values = inputs.iter().map(|(name, tensor)| Ok((*name, values::input(tensor)?)));
         let values = values.collect::<ort::Result<Vec<_>>>().map_err(model_error)?;
         self.sessions.with(|session| {

@@ -11,6 +11,7 @@ use rten_tensor::{AsView, Layout};
 use zerocopy::IntoBytes;
 
 use super::elastic::Elastic;
+use super::tensor::narrow;
 use super::{
     Backend, Device, Dimension, ElementType, LoadError, LoadErrorKind, ModelOptions, NoDevice, OutputTensor,
     Outputs, Signature, Tensor, TensorInfo,
@@ -160,7 +161,7 @@ fn input_value<'a>(name: &str, tensor: &'a Tensor<'_>) -> Result<ValueOrView<'a>
             array.as_slice().map(|data| ValueView::from_shape(shape, data).map_err(ModelError::new))
         }
         Tensor::I64(array) => {
-            let narrow = |value: &i64| i32::try_from(*value).map_err(|_| too_wide(name, *value));
+            let narrow = |value: &i64| narrow("rten", name, *value);
             return owned(shape, array.iter().map(narrow).collect::<Result<_, _>>()?);
         }
         Tensor::Bool(array) => return owned(shape, array.iter().copied().map(i32::from).collect()),
@@ -168,10 +169,6 @@ fn input_value<'a>(name: &str, tensor: &'a Tensor<'_>) -> Result<ValueOrView<'a>
     };
     let view = view.unwrap_or_else(|| Err(ModelError::new(format!("input {name} is not contiguous"))))?;
     Ok(ValueOrView::View(view))
-}
-
-fn too_wide(name: &str, value: i64) -> ModelError {
-    ModelError::new(format!("input {name} holds {value}; rten takes 32-bit integers"))
 }
 
 fn owned<'a>(shape: &[usize], data: Vec<i32>) -> Result<ValueOrView<'a>, ModelError> {

@@ -5,6 +5,7 @@ use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 
 use super::environment::LoadedRuntime;
+use super::openvino;
 use crate::runtime::{Device, NoDevice};
 
 /// What `auto` looks for, in this order.
@@ -45,26 +46,39 @@ fn auto(runtime: &LoadedRuntime) -> Device {
     Device::Cpu
 }
 
-/// Lets the sessions of a builder run on a device, or fail.
-pub(super) fn on(device: Device, builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+/// Returns the name and version of what computes on a device, with all that decides its numbers.
+pub(super) fn name(runtime: &LoadedRuntime, device: Device) -> String {
+    match device {
+        Device::OpenVino => format!("{}, OpenVINO in {}", runtime.name, openvino::precision()),
+        _ => runtime.name.clone(),
+    }
+}
+
+/// Lets the sessions of a builder run on a device, with so many threads where that is the CPU, or fail.
+pub(super) fn on(device: Device, threads: usize, builder: SessionBuilder) -> ort::Result<SessionBuilder> {
     let providers: Vec<ExecutionProviderDispatch> =
-        dispatches(device).into_iter().map(ExecutionProviderDispatch::error_on_failure).collect();
-    if providers.is_empty() { Ok(builder) } else { Ok(builder.with_execution_providers(providers)?) }
+        dispatches(device, threads).into_iter().map(ExecutionProviderDispatch::error_on_failure).collect();
+    if providers.is_empty() {
+        return Ok(builder);
+    }
+    let builder = builder.with_execution_providers(providers)?;
+    // What fails inside OpenVINO's provider is an error only when nothing else may take its place.
+    if device == Device::OpenVino { Ok(builder.with_disable_cpu_fallback()?) } else { Ok(builder) }
 }
 
 fn set_up(runtime: &LoadedRuntime, device: Device) -> Result<(), String> {
-    let builder = Session::builder(&runtime.environment).and_then(|builder| on(device, builder));
+    let builder = Session::builder(&runtime.environment).and_then(|builder| on(device, 1, builder));
     builder.map(drop).map_err(|error| error.message().to_owned())
 }
 
-fn dispatches(device: Device) -> Vec<ExecutionProviderDispatch> {
+fn dispatches(device: Device, threads: usize) -> Vec<ExecutionProviderDispatch> {
     let cuda =
         |number: u32| ep::CUDA::default().with_device_id(i32::try_from(number).unwrap_or(i32::MAX)).build();
     match device {
         Device::Auto | Device::Cpu => Vec::new(),
         Device::Cuda(number) => vec![cuda(number)],
         Device::TensorRt => vec![ep::TensorRT::default().build(), cuda(0)],
-        Device::OpenVino => vec![ep::OpenVINO::default().build()],
+        Device::OpenVino => vec![openvino::on_cpu(threads).build()],
         Device::CoreMl => vec![ep::CoreML::default().build()],
         Device::DirectMl => vec![ep::DirectML::default().build()],
     }

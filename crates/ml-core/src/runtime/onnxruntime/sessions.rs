@@ -52,9 +52,7 @@ enum NotShared {
 /// Builds the sessions of `model`; they share their weights where they can.
 pub fn build(runtime: &LoadedRuntime, model: &Path, options: &ModelOptions) -> ort::Result<Sessions> {
     if options.device != Device::Cpu {
-        // The device has its own copy of the weights, and one queue for all work: more sessions would only take more memory.
-        let threads = ThreadPlan { runners: 1, wide: options.threads.intra_op, ..options.threads };
-        let factory = Factory { runtime, threads, device: options.device };
+        let factory = Factory { runtime, threads: threads_beside(options), device: options.device };
         return factory.sessions(model, GraphOptimizationLevel::All, None);
     }
     let factory = Factory { runtime, threads: options.threads, device: Device::Cpu };
@@ -66,6 +64,16 @@ pub fn build(runtime: &LoadedRuntime, model: &Path, options: &ModelOptions) -> o
         }
     }
     factory.sessions(model, GraphOptimizationLevel::All, None)
+}
+
+/// Returns how many sessions there are on another device than the CPU, and their threads.
+fn threads_beside(options: &ModelOptions) -> ThreadPlan {
+    match options.device {
+        // It computes on the CPU, where each session has its own threads. It packs the weights in each, and shares none.
+        Device::OpenVino => options.threads,
+        // The device has its own copy of the weights, and one queue for all work: more sessions would only take more memory.
+        _ => ThreadPlan { runners: 1, wide: options.threads.intra_op, ..options.threads },
+    }
 }
 
 struct Factory<'a> {
@@ -171,7 +179,7 @@ impl Factory<'_> {
 
     /// Options chosen on purpose; each that differs from ONNX Runtime's default has its reason here.
     fn builder(&self, threads: usize) -> ort::Result<SessionBuilder> {
-        let mut builder = provider::on(self.device, Session::builder(&self.runtime.environment)?)?;
+        let mut builder = provider::on(self.device, threads, Session::builder(&self.runtime.environment)?)?;
         if self.device == Device::Cpu {
             builder = builder.with_disabled_optimizers(SLOW_FUSIONS)?;
         }
