@@ -133,7 +133,7 @@ impl Probe {
         let number = PROBES.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!(".probe-{}-{number}.onnx", std::process::id()));
         model.probe(values).write(&path, WriteOptions::default())?;
-        let loaded = super::load(&path, runtime);
+        let loaded = super::load(&path, &super::bare(runtime));
         // A loaded model needs its file no more; a file that stays does no harm.
         let _ = std::fs::remove_file(&path);
         Ok(Self { model: loaded?, values: values.iter().map(|&value| value.to_owned()).collect() })
