@@ -15,6 +15,7 @@ from fetch.paths import ML
 
 TARGETS = {
     "onnxruntime": targets.onnxruntime,
+    "openvino": targets.openvino,
     "sentiment": targets.sentiment,
     "reference": targets.reference,
     "files": targets.files,

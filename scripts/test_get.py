@@ -186,6 +186,14 @@ class Commands(unittest.TestCase):
                 self.assertRegex(locked.sha256, "^[0-9a-f]{64}$")
                 self.assertIn(locked.version, locked.file)
 
+    def test_a_library_for_one_machine_is_refused_on_another(self):
+        self.assertIn("openvino", get.TARGETS)
+        locked = lock.package("onnxruntime-openvino", on="linux-x86_64")
+        self.assertRegex(locked.sha256, "^[0-9a-f]{64}$")
+        self.assertIn(locked.version, locked.file)
+        with self.assertRaisesRegex(Failure, r"no file for this machine \(macos-arm64\); it has linux-x86_64"):
+            lock.package("onnxruntime-openvino", on="macos-arm64")
+
 
 def wheel():
     """A wheel with one file of random bytes, which do not shrink."""

@@ -35,7 +35,13 @@ fn what_it_cannot_start_with_is_named() {
     let wrong_file = file("wrong.toml", "port = 0\nbatch_items_max = 0\n");
     let no_models = "there is nothing to serve: name a model folder or file, as in `ml-serve model.onnx`";
     let iris = "examples/models/iris";
-    let cases: [(&[&str], i32, &[&str]); 10] = [
+    let cases: [(&[&str], i32, &[&str]); 12] = [
+        (&["--device", "gpu"], 2, &["--device", "\"gpu\"", "auto, cpu, cuda, cuda:N, tensorrt, openvino"]),
+        (
+            &["--port", "0", iris, "--runtime", "rten", "--device", "cuda:1"],
+            1,
+            &[iris, "the device cuda:1 cannot be had: rten 0.27 offers cpu"],
+        ),
         (&["--prot", "1"], 2, &["--prot", "did you mean --port?"]),
         (&["--port", "80a80"], 2, &["--port", "\"80a80\"", "0 to 65535"]),
         (&["--port"], 2, &["--port", "no value follows"]),

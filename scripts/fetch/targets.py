@@ -25,12 +25,24 @@ ANSWER_SOURCES = [TRAINING, "models/reference.py", "models/runner.py"]
 
 def onnxruntime():
     """the shared library of ONNX Runtime, 24 MB to download"""
-    package = lock.package("onnxruntime")
-    folder = ML / "onnxruntime" / package.version
+    library("onnxruntime")
+
+
+def openvino():
+    """an older ONNX Runtime that brings OpenVINO, for bf16 on CPUs that have it, 84 MB to download"""
+    folder = library("onnxruntime-openvino")
+    print(f"choose it: export ORT_DYLIB_PATH={shown(next(folder.glob('libonnxruntime.so.*')))}")
+
+
+def library(name):
+    """Gets the shared library in the package `name`, and returns the folder that it is in."""
+    package = lock.package(name)
+    folder = ML / name / package.version
     if not unpack.complete(package, folder):
         environment.enter(PIP)
         unpack.wheel(package, download(package), folder)
-    print(f"ONNX Runtime {package.version} is in {shown(folder)}")
+    print(f"{name} {package.version} is in {shown(folder)}")
+    return folder
 
 
 def sentiment():

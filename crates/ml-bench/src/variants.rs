@@ -21,7 +21,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use ml_core::{
-    Model, ModelOptions, ORIGINAL, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes, content_digest,
+    Device, Model, ModelOptions, ORIGINAL, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes,
+    content_digest,
 };
 
 use crate::limit::{Item, LimitError, Workload};
@@ -53,6 +54,8 @@ pub struct VariantsOptions {
     pub also: Vec<PathBuf>,
     /// Whether the original is measured on rten, too.
     pub rten: bool,
+    /// Whether the original is measured on OpenVINO, too, which the found ONNX Runtime must offer.
+    pub openvino: bool,
     /// Where the variants and the manifest go.
     pub folder: PathBuf,
     /// Interleaved rounds of timing.
@@ -86,7 +89,7 @@ pub fn variants(options: &VariantsOptions) -> Result<VariantsReport, Error> {
     let workload = &options.workload;
     std::fs::create_dir_all(&options.folder)
         .map_err(|source| Error::Write { path: options.folder.clone(), source })?;
-    let original = Measured::load(None, &workload.model, workload.runtime, None)?;
+    let original = Measured::load(None, &workload.model, &bare(workload.runtime), None)?;
     let original = Measured { name: ORIGINAL.to_owned(), ..original };
     let (calibrating, held_out) = split(options)?;
     let calibrating = workload.items_of(&original.model, &calibrating)?;
@@ -95,17 +98,27 @@ pub fn variants(options: &VariantsOptions) -> Result<VariantsReport, Error> {
     let mut models = vec![original];
     let made = files.iter().map(|(recipe, file)| (Some(*recipe), file));
     for (recipe, file) in made.chain(options.also.iter().map(|file| (None, file))) {
-        models.push(Measured::load(recipe, file, workload.runtime, items.first())?);
+        models.push(Measured::load(recipe, file, &bare(workload.runtime), items.first())?);
     }
-    if options.rten {
-        let measured = Measured::load(None, &workload.model, RuntimeChoice::Rten, items.first())?;
-        models.push(Measured { name: "original-on-rten".to_owned(), ..measured });
+    for (name, model_options) in elsewhere(options) {
+        let measured = Measured::load(None, &workload.model, &model_options, items.first())?;
+        models.push(Measured { name: name.to_owned(), ..measured });
     }
     let quality = quality::measure(&models, &items, &held_out, &progress)?;
     let speeds = speed::measure(&models, &items, options.rounds, &progress)?;
     let report = VariantsReport::new(options, &models, quality, speeds, items.len(), calibrating.len());
     manifest::write(&options.folder, &report)?;
     Ok(report)
+}
+
+/// Where else the original is measured, and what it is called there.
+fn elsewhere(options: &VariantsOptions) -> Vec<(&'static str, ModelOptions)> {
+    let openvino = ModelOptions { device: Device::OpenVino, ..bare(RuntimeChoice::OnnxRuntime) };
+    let places = [
+        (options.rten, "original-on-rten", bare(RuntimeChoice::Rten)),
+        (options.openvino, "original-on-openvino", openvino),
+    ];
+    places.into_iter().filter(|(wanted, ..)| *wanted).map(|(_, name, place)| (name, place)).collect()
 }
 
 /// Returns the lines for calibration, and those that are measured on.
@@ -138,12 +151,12 @@ impl Measured {
     fn load(
         recipe: Option<Recipe>,
         file: &Path,
-        runtime: RuntimeChoice,
+        options: &ModelOptions,
         item: Option<&Item>,
     ) -> Result<Self, Error> {
         let resident = || Tree::of(std::process::id()).resident_bytes().unwrap_or(0);
         let before = resident();
-        let model = load(file, runtime)?;
+        let model = load(file, options)?;
         let unreadable = |source| Error::Read { path: file.to_owned(), source };
         let file_bytes = std::fs::metadata(file).map_err(unreadable)?.len();
         let content = content_digest(file).map_err(unreadable)?;
@@ -164,12 +177,19 @@ fn stem(file: &Path) -> String {
     file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Loads a model as variants are compared: one thread, and nothing left on the disk.
-fn load(file: &Path, runtime: RuntimeChoice) -> Result<Model, LimitError> {
+fn load(file: &Path, options: &ModelOptions) -> Result<Model, LimitError> {
+    Ok(Model::load(file, options)?)
+}
+
+/// Returns how models are loaded that are compared: one thread, and nothing left on the disk.
+fn bare(runtime: RuntimeChoice) -> ModelOptions {
     let one = Some(NonZeroUsize::MIN);
     let wishes = ThreadWishes { runners: one, intra_op: one, wide: one, ..ThreadWishes::default() };
-    let threads = ThreadPlan { wide: 1, ..ThreadPlan::detect(wishes) };
-    let options =
-        ModelOptions { runtime, threads, optimised_copy: OptimisedCopy::Never, ..ModelOptions::default() };
-    Ok(Model::load(file, &options)?)
+    ModelOptions {
+        runtime,
+        device: Device::Cpu,
+        threads: ThreadPlan { wide: 1, ..ThreadPlan::detect(wishes) },
+        optimised_copy: OptimisedCopy::Never,
+        ..ModelOptions::default()
+    }
 }

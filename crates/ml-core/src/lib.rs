@@ -23,10 +23,10 @@ pub use lookup::{
 pub use pipeline::Pipeline;
 pub use rejection::Rejection;
 pub use runtime::{
-    Dimension, Element, ElementType, LoadError, LoadErrorKind, MANIFEST, MANIFEST_VERSION, Machine, Measured,
-    Model, ModelOptions, Needs, ORIGINAL, OnnxRuntimeNotFound, OptimisedCopy, Output, Outputs, PassedOver,
-    RuntimeChoice, Signature, Tensor, TensorInfo, Variant, VariantChoice, VariantError, content_digest,
-    cosine, find_onnxruntime, largest,
+    Device, Dimension, Element, ElementType, LoadError, LoadErrorKind, MANIFEST, MANIFEST_VERSION, Machine,
+    Measured, Model, ModelOptions, Needs, NoDevice, ORIGINAL, OnnxRuntimeNotFound, OptimisedCopy, Output,
+    Outputs, PassedOver, RuntimeChoice, Signature, Tensor, TensorInfo, UnknownDevice, Variant, VariantChoice,
+    VariantError, content_digest, cosine, find_onnxruntime, largest,
 };
 pub use stage::{Stage, Timings};
 pub use threads::{ThreadPlan, ThreadWishes};

@@ -2,32 +2,34 @@
 //!
 //! The two foreign engines have one door each: `onnxruntime.rs` and `rten.rs`. Nothing else names them.
 
+mod device;
 mod digest;
 mod elastic;
 mod error;
 mod fidelity;
+mod load;
 mod onnxruntime;
 mod rten;
 mod shadow;
+mod signature;
 mod slots;
 mod tensor;
 mod variants;
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::{ModelError, ThreadPlan};
 
+pub use self::device::{Device, NoDevice, UnknownDevice};
 pub use self::digest::content_digest;
 pub use self::error::{LoadError, LoadErrorKind};
 pub use self::fidelity::{cosine, largest};
 pub use self::onnxruntime::{OnnxRuntimeNotFound, find_onnxruntime};
 use self::shadow::Shadow;
 pub(crate) use self::shadow::ShadowMetrics;
+pub use self::signature::{Dimension, Signature, TensorInfo};
 pub use self::tensor::{Element, ElementType, Tensor};
-use self::variants::Here;
 pub use self::variants::{
     MANIFEST, MANIFEST_VERSION, Machine, Measured, Needs, ORIGINAL, PassedOver, Variant, VariantChoice,
     VariantError,
@@ -66,6 +68,8 @@ pub struct ModelOptions {
     pub runtime: RuntimeChoice,
     /// ONNX Runtime's shared library; found by itself when not given. A wrong one is an error, and no reason for rten.
     pub onnxruntime_path: Option<PathBuf>,
+    /// What it shall run on. One that is named and cannot be had is an error.
+    pub device: Device,
     /// Sessions are `threads.runners`, each of `threads.intra_op` threads, and one of `threads.wide` threads for runs
     /// that have the machine to themselves.
     pub threads: ThreadPlan,
@@ -82,41 +86,12 @@ pub struct ModelOptions {
     pub shadow_share: f64,
 }
 
-/// One size of a tensor's shape.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Dimension {
-    /// Always this size.
-    Fixed(usize),
-    /// Chosen by the caller; the name as the model's author wrote it, empty where there is none.
-    Dynamic(String),
-}
-
-/// An input or output of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorInfo {
-    /// The tensor's name in the graph.
-    pub name: String,
-    /// The type of its elements. rten keeps 64-bit integers and booleans as `I32`, and takes either.
-    pub element: ElementType,
-    /// Its sizes; `None` where the model does not say.
-    pub shape: Option<Vec<Dimension>>,
-}
-
-/// What a model file says about itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Signature {
-    /// The tensors that a run takes.
-    pub inputs: Vec<TensorInfo>,
-    /// The tensors that a run gives.
-    pub outputs: Vec<TensorInfo>,
-    /// The file's own notes: labels, licence, whatever its author wrote.
-    pub metadata: BTreeMap<String, String>,
-}
-
 /// The model trait: what every runtime does.
 trait Backend: Send + Sync {
     /// The runtime's name and version.
     fn name(&self) -> &str;
+    /// What it runs on, never [`Device::Auto`].
+    fn device(&self) -> Device;
     fn signature(&self) -> &Signature;
     /// Runs on inputs that were checked against the signature.
     fn run(&self, inputs: Vec<(&str, Tensor<'_>)>) -> Result<Outputs, ModelError>;
@@ -230,84 +205,10 @@ struct Loaded {
 }
 
 impl Model {
-    /// Loads an ONNX file, or the variant of it that the options choose.
-    ///
-    /// With [`RuntimeChoice::Auto`], a machine without ONNX Runtime gets rten, unless the options name a library; which
-    /// one runs, and what the other would gain, is logged.
-    ///
-    /// # Errors
-    /// A [`LoadError`] names the file and the reason: no such file, not ONNX, an opset or operator that the
-    /// runtime does not know, no runtime, no such variant.
-    pub fn load(path: impl AsRef<Path>, options: &ModelOptions) -> Result<Self, LoadError> {
-        let original = path.as_ref();
-        let (path, variant) = variants::choose(original, &options.variant, || Here::of(options))
-            .map_err(|error| LoadError::new(original, LoadErrorKind::NoVariant(error)))?;
-        let backend = Self::load_backend(&path, options)?;
-        let passed_over: Vec<String> = variant.passed_over.iter().map(ToString::to_string).collect();
-        tracing::info!(
-            model = %path.display(),
-            variant = variant.name,
-            why = variant.why,
-            passed_over = passed_over.join("; "),
-            runtime = backend.name(),
-            sessions = options.threads.runners,
-            threads_per_session = options.threads.intra_op,
-            threads_of_lone_run = options.threads.wide,
-            "model loaded"
-        );
-        let shadow = (options.shadow_share > 0.0).then(|| Self::load_shadow(original, &variant, options));
-        let shadow = shadow.transpose()?.flatten();
-        Ok(Self(Arc::new(Loaded { path, variant, backend, shadow })))
-    }
-
-    fn load_backend(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
-        error::check_file(path)?;
-        match options.runtime {
-            RuntimeChoice::Rten => rten::load(path, options),
-            RuntimeChoice::OnnxRuntime => onnxruntime::load(path, options),
-            RuntimeChoice::Auto => Self::load_auto(path, options),
-        }
-    }
-
-    /// Loads the original beside a variant; `None` where it serves itself.
-    fn load_shadow(
-        original: &Path,
-        variant: &Variant,
-        options: &ModelOptions,
-    ) -> Result<Option<Shadow>, LoadError> {
-        if variant.name == ORIGINAL {
-            tracing::info!(model = %original.display(), "no shadow: the original serves");
-            return Ok(None);
-        }
-        let path = original.to_owned();
-        let threads = ThreadPlan { runners: 1, intra_op: 1, wide: 1, ..options.threads };
-        let options = ModelOptions { threads, ..options.clone() };
-        let share = options.shadow_share;
-        tracing::info!(model = %original.display(), share, "the original repeats a share of the runs");
-        Shadow::start(share, move || Self::load_backend(&path, &options)).map(Some)
-    }
-
     /// Counts what the shadow finds under this name, where there is one and nothing counts it yet.
     pub(crate) fn count_shadow(&self, metrics: &ShadowMetrics, name: &str) {
         if let Some(shadow) = &self.0.shadow {
             shadow.numbers().get_or_init(|| metrics.of_model(name));
-        }
-    }
-
-    fn load_auto(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
-        match onnxruntime::load(path, options) {
-            Err(LoadError { kind: LoadErrorKind::NoRuntime(not_found), .. })
-                // Who names a library wants that one.
-                if options.onnxruntime_path.is_none() =>
-            {
-                tracing::warn!(
-                    %not_found,
-                    "running on rten, in pure Rust; ONNX Runtime would add its contributed operators, half \
-                     precision and other devices, and about 1.15 times the speed on batches"
-                );
-                rten::load(path, options)
-            }
-            loaded => loaded,
         }
     }
 
@@ -329,6 +230,11 @@ impl Model {
     /// Returns the name and version of the runtime that runs it.
     pub fn runtime(&self) -> &str {
         self.0.backend.name()
+    }
+
+    /// Returns what it runs on: never [`Device::Auto`].
+    pub fn device(&self) -> Device {
+        self.0.backend.device()
     }
 
     /// Returns what the model takes and gives.
@@ -376,89 +282,5 @@ impl Model {
             shadow.repeat(asked, backend.signature(), &outputs);
         }
         Ok(outputs)
-    }
-}
-
-impl Here {
-    /// Finds out what a variant must suit. ONNX Runtime is looked for here, as it is when a model is loaded.
-    fn of(options: &ModelOptions) -> Self {
-        let found = match options.runtime {
-            RuntimeChoice::Rten => None,
-            RuntimeChoice::OnnxRuntime | RuntimeChoice::Auto => {
-                onnxruntime::name(options.onnxruntime_path.as_deref())
-            }
-        };
-        Self {
-            machine: Machine::here(),
-            runtime: found.unwrap_or_else(|| rten::NAME.to_owned()),
-            device: "cpu".to_owned(),
-            packed: options.packed_batches,
-        }
-    }
-}
-
-impl Signature {
-    fn check(&self, inputs: &[(&str, Tensor<'_>)]) -> Result<(), ModelError> {
-        for info in &self.inputs {
-            let Some((_, tensor)) = inputs.iter().find(|(name, _)| *name == info.name) else {
-                return Err(ModelError::new(format!("input {} is missing; {self}", info.name)));
-            };
-            info.check(tensor)?;
-        }
-        match inputs.iter().find(|(name, _)| !self.inputs.iter().any(|info| info.name == *name)) {
-            Some((name, _)) => Err(ModelError::new(format!("there is no input {name}; {self}"))),
-            None => Ok(()),
-        }
-    }
-}
-
-impl TensorInfo {
-    /// Returns whether the input takes elements of this type: its own, and what its runtime holds as its own.
-    pub fn takes(&self, element: ElementType) -> bool {
-        element == self.element || element.is_held_as(self.element)
-    }
-
-    fn check(&self, tensor: &Tensor<'_>) -> Result<(), ModelError> {
-        let Self { name, element, shape } = self;
-        if !self.takes(tensor.element()) {
-            return Err(ModelError::new(format!("input {name} is {}, not {element}", tensor.element())));
-        }
-        let Some(shape) = shape else { return Ok(()) };
-        let given = tensor.shape();
-        let fits = |(size, dimension): (&usize, &Dimension)| match dimension {
-            Dimension::Fixed(fixed) => size == fixed,
-            Dimension::Dynamic(_) => true,
-        };
-        if given.len() != shape.len() || !given.iter().zip(shape).all(fits) {
-            return Err(ModelError::new(format!("input {name} has the shape {given:?}, not {self}")));
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Dimension {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fixed(size) => write!(f, "{size}"),
-            Self::Dynamic(name) if name.is_empty() => f.write_str("?"),
-            Self::Dynamic(name) => f.write_str(name),
-        }
-    }
-}
-
-impl fmt::Display for TensorInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.element)?;
-        let Some(shape) = &self.shape else { return Ok(()) };
-        let sizes: Vec<_> = shape.iter().map(ToString::to_string).collect();
-        write!(f, "[{}]", sizes.join(", "))
-    }
-}
-
-impl fmt::Display for Signature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list =
-            |infos: &[TensorInfo]| infos.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        write!(f, "the model takes {} and gives {}", list(&self.inputs), list(&self.outputs))
     }
 }

@@ -1,14 +1,21 @@
 //! Both runtimes: every tensor type there and back, the same answers, and load errors that name file and reason.
 #![allow(clippy::expect_used, reason = "a failed expectation is what a test ends with")]
 
+#[path = "support/carry.rs"]
+mod carry;
 #[path = "support/onnx.rs"]
 mod onnx;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use ml_core::{Element, Model, ModelOptions, RuntimeChoice, Tensor, ThreadPlan, ThreadWishes};
-use ndarray::{Array1, array, s};
+use ml_core::{
+    Device, Element, LoadErrorKind, Model, ModelOptions, RuntimeChoice, Tensor, ThreadPlan, ThreadWishes,
+};
+use ndarray::{Array1, array};
+
+use carry::TemporaryFile;
 
 fn options(runtime: RuntimeChoice) -> ModelOptions {
     ModelOptions {
@@ -18,43 +25,13 @@ fn options(runtime: RuntimeChoice) -> ModelOptions {
     }
 }
 
-/// Writes a file that is removed when the test ends.
-struct TemporaryFile(PathBuf);
-
-impl TemporaryFile {
-    fn new(name: &str, bytes: &[u8]) -> Self {
-        let path = std::env::temp_dir().join(format!("ml-core-{}-{name}", std::process::id()));
-        std::fs::write(&path, bytes).expect("the temporary folder takes files");
-        Self(path)
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
-    }
-}
-
-/// Sends an array through a model that returns it unchanged.
+/// Sends an array through a model that returns it unchanged, on one of the runtimes.
 fn round_trip<T>(runtime: RuntimeChoice, data_type: u64, values: &Array1<T>)
 where
     T: Element + PartialEq + std::fmt::Debug,
     for<'a> Tensor<'a>: From<&'a Array1<T>> + From<ndarray::ArrayView1<'a, T>>,
 {
-    let file =
-        TemporaryFile::new(&format!("{runtime:?}-{data_type}.onnx"), &onnx::model("Identity", data_type, 17));
-    let model = Model::load(&file.0, &options(runtime)).expect("the model loads");
-    let outputs = model.run(vec![("x", values.into())]).expect("the model runs");
-    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), values.clone().into_dyn());
-
-    let none = Array1::from(Vec::<T>::new());
-    let outputs = model.run(vec![("x", (&none).into())]).expect("the model takes no rows");
-    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), none.into_dyn());
-
-    // A view with gaps has to be put in order first.
-    let outputs = model.run(vec![("x", values.slice(s![..;2]).into())]).expect("the model runs");
-    let every_other = values.slice(s![..;2]).to_owned().into_dyn();
-    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), every_other);
+    carry::round_trip(&options(runtime), data_type, values);
 }
 
 #[test]
@@ -258,4 +235,66 @@ fn a_library_of_another_version_is_refused_with_what_it_takes() {
             assert!(error.contains(part), "{version}: {error} should say {part}");
         }
     }
+}
+
+fn iris() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/models/iris/model.onnx")
+}
+
+/// On a device that is named the model runs, or the error says what there is instead.
+#[test]
+fn a_device_that_cannot_be_had_is_an_error_that_says_what_there_is() {
+    let load =
+        |runtime, device| Model::load(iris(), &ModelOptions { runtime, device, ..ModelOptions::default() });
+    for runtime in [RuntimeChoice::Rten, RuntimeChoice::OnnxRuntime] {
+        for device in [Device::Auto, Device::Cpu] {
+            assert_ne!(load(runtime, device).unwrap().device(), Device::Auto);
+        }
+        assert_eq!(load(runtime, Device::Cpu).unwrap().device(), Device::Cpu);
+        for device in [Device::Cuda(0), Device::TensorRt, Device::OpenVino, Device::CoreMl, Device::DirectMl]
+        {
+            match load(runtime, device) {
+                Ok(model) => assert_eq!(model.device(), device),
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(matches!(error.kind, LoadErrorKind::NoDevice(_)), "{text}");
+                    assert!(text.contains(&format!("the device {device} cannot be had: ")), "{text}");
+                }
+            }
+        }
+    }
+    let refused = |runtime, device| load(runtime, device).err().unwrap().to_string();
+    let error = refused(RuntimeChoice::Rten, Device::Cuda(9));
+    assert!(error.contains("the device cuda:9 cannot be had: rten 0.27 offers cpu"), "{error}");
+    // One for another system, which no library here was built for.
+    let elsewhere = if cfg!(windows) { Device::CoreMl } else { Device::DirectMl };
+    let error = refused(RuntimeChoice::OnnxRuntime, elsewhere);
+    let expected = format!("the device {elsewhere} cannot be had: this ONNX Runtime 1.");
+    assert!(error.contains(&expected) && error.contains(" offers cpu"), "{error}");
+}
+
+/// Needs a GPU and an ONNX Runtime built for it; where one is missing it says so, past the test runner, which hides what tests print.
+#[test]
+fn cuda_answers_as_the_cpu_does() {
+    let runtime = RuntimeChoice::OnnxRuntime;
+    let load = |device| Model::load(iris(), &ModelOptions { runtime, device, ..ModelOptions::default() });
+    let on_gpu = match load(Device::Cuda(0)) {
+        Ok(model) => model,
+        Err(error) => {
+            let (text, has_gpu) = (error.to_string(), Path::new("/dev/nvidia0").exists());
+            assert!(!has_gpu || text.contains(" offers "), "there is a GPU and a library for it: {text}");
+            assert_eq!(load(Device::Auto).expect("the CPU is there").device(), Device::Cpu);
+            let line = format!("\nSKIPPED cuda_answers_as_the_cpu_does, nothing ran on a GPU: {text}\n");
+            std::io::stderr().write_all(line.as_bytes()).expect("there is a standard error");
+            return;
+        }
+    };
+    assert_eq!(load(Device::Auto).unwrap().device(), Device::Cuda(0));
+    let flowers = array![[5.1_f32, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]];
+    let probabilities = |model: &Model| {
+        let outputs = model.run(vec![("features", flowers.view().into())]).unwrap();
+        outputs.get::<f32>("probabilities").unwrap().to_owned()
+    };
+    let (gpu, cpu) = (probabilities(&on_gpu), probabilities(&load(Device::Cpu).unwrap()));
+    assert!(gpu.iter().zip(&cpu).all(|(one, other)| (one - other).abs() < 1e-4), "{gpu} is not {cpu}");
 }

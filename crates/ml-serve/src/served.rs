@@ -59,6 +59,7 @@ impl ModelInfo {
     /// Returns what a model says about itself: what runs it, which form of it serves, and why.
     pub fn of(model: &Model) -> Self {
         let mut details = serde_json::Map::new();
+        details.insert("device".to_owned(), serde_json::json!(model.device().to_string()));
         details.insert("variant".to_owned(), serde_json::json!(model.variant()));
         Self { runtime: Some(model.runtime().to_owned()), details, ..Self::default() }
     }

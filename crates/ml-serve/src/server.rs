@@ -291,6 +291,7 @@ fn model_options(config: &Config, threads: ThreadPlan) -> ModelOptions {
             config::RuntimeChoice::OnnxRuntime => RuntimeChoice::OnnxRuntime,
             config::RuntimeChoice::Rten => RuntimeChoice::Rten,
         },
+        device: config.device,
         onnxruntime_path: config.onnxruntime_path.clone(),
         threads,
         optimised_copy: match config.optimised_copy {

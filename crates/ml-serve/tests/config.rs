@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use ml_core::Device;
 use ml_serve::config::{
     Config, ConfigError, Invocation, Kind, LogFormat, ModelControl, ModelEntry, ModelTask, OptimisedCopy,
     RuntimeChoice, SETTINGS, Setting, from_sources,
@@ -53,6 +54,7 @@ fn samples(setting: &Setting) -> [String; 3] {
         }
         Kind::Choice(choices) => [1, 0, choices.len() - 1].map(|n| choices[n].word.to_owned()),
         Kind::Text { .. } if setting.key == "log_level" => ["warn", "debug", "trace"].map(str::to_owned),
+        Kind::Text { .. } if setting.key == "device" => ["cuda:1", "cpu", "openvino"].map(str::to_owned),
         Kind::Text { .. } if setting.key == "variant" => {
             ["int8-mixed", "original", "fp16"].map(str::to_owned)
         }
@@ -103,6 +105,7 @@ fn every_key_reaches_its_own_field() {
         wide_threads = 6
         preprocess_threads = 5
         runtime = "onnxruntime"
+        device = "cuda:3"
         onnxruntime_path = "lib/libonnxruntime.so"
         optimised_copy = "never"
         variant = "int8-mixed"
@@ -149,6 +152,7 @@ fn every_key_reaches_its_own_field() {
         wide_threads: NonZeroUsize::new(6),
         preprocess_threads: NonZeroUsize::new(5),
         runtime: RuntimeChoice::OnnxRuntime,
+        device: Device::Cuda(3),
         onnxruntime_path: Some("lib/libonnxruntime.so".into()),
         optimised_copy: OptimisedCopy::Never,
         variant: "int8-mixed".into(),

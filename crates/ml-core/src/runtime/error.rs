@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{OnnxRuntimeNotFound, VariantError};
+use super::{NoDevice, OnnxRuntimeNotFound, VariantError};
 
 /// A model that could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum LoadErrorKind {
     /// The model runs, but does not take or give what its user needs.
     #[error("the wrong model: {0}")]
     WrongSignature(String),
+    /// The device that was named cannot be had.
+    #[error(transparent)]
+    NoDevice(#[from] NoDevice),
     /// The variant that was named cannot serve.
     #[error(transparent)]
     NoVariant(#[from] VariantError),

@@ -4,6 +4,8 @@ mod copy;
 mod environment;
 mod find;
 mod graph;
+mod openvino;
+mod provider;
 mod sessions;
 mod texts;
 mod values;
@@ -20,12 +22,14 @@ use self::sessions::Sessions;
 use self::weights::Mapping;
 use super::elastic::Elastic;
 use super::{
-    Backend, Dimension, LoadError, LoadErrorKind, ModelOptions, Outputs, Signature, Tensor, TensorInfo,
+    Backend, Device, Dimension, LoadError, LoadErrorKind, ModelOptions, NoDevice, Outputs, Signature, Tensor,
+    TensorInfo,
 };
 use crate::ModelError;
 
 struct OnnxRuntime {
     name: String,
+    device: Device,
     signature: Signature,
     sessions: Elastic<Session>,
     /// What the sessions read. Fields are dropped in their order, so that it is there for as long as they are.
@@ -35,15 +39,18 @@ struct OnnxRuntime {
 pub(super) fn load(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
     let runtime = environment(options.onnxruntime_path.as_deref())
         .map_err(|error| LoadError::new(path, LoadErrorKind::NoRuntime(error)))?;
-    let name = runtime.name.clone();
+    let device =
+        provider::resolve(runtime, options.device).map_err(|error| LoadError::new(path, error.into()))?;
+    let name = provider::name(runtime, device);
+    let options = &ModelOptions { device, ..options.clone() };
     let Sessions { narrow, wide, weights } =
-        sessions::build(runtime, path, options).map_err(|error| load_error(path, &name, &error))?;
+        sessions::build(runtime, path, options).map_err(|error| load_error(path, &name, device, &error))?;
     let signature = match narrow.first() {
         Some(session) => signature(session, path, &name)?,
         None => Signature::default(),
     };
     let sessions = Elastic::new(narrow, wide);
-    Ok(Box::new(OnnxRuntime { name, signature, sessions, _weights: weights }))
+    Ok(Box::new(OnnxRuntime { name, device, signature, sessions, _weights: weights }))
 }
 
 /// Returns the name and version of the ONNX Runtime that is found.
@@ -51,10 +58,19 @@ pub(super) fn name(explicit: Option<&Path>) -> Option<String> {
     environment(explicit).ok().map(|runtime| runtime.name.clone())
 }
 
-fn load_error(path: &Path, runtime: &str, error: &ort::Error) -> LoadError {
+/// Finds the device that is meant; `None` where there is no ONNX Runtime.
+pub(super) fn device(explicit: Option<&Path>, wanted: Device) -> Option<Result<Device, NoDevice>> {
+    environment(explicit).ok().map(|runtime| provider::resolve(runtime, wanted))
+}
+
+fn load_error(path: &Path, runtime: &str, device: Device, error: &ort::Error) -> LoadError {
     match error.code() {
         ort::ErrorCode::InvalidProtobuf => {
             LoadError::new(path, LoadErrorKind::NotOnnx(error.message().to_owned()))
+        }
+        // Whether it is the device or the model cannot be told; on the CPU it can.
+        _ if device != Device::Cpu => {
+            LoadError::new(path, NoDevice { device, reason: error.message().to_owned() }.into())
         }
         _ => LoadError::unsupported(path, runtime, error.message()),
     }
@@ -97,6 +113,10 @@ impl Backend for OnnxRuntime {
         &self.name
     }
 
+    fn device(&self) -> Device {
+        self.device
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }
@@ -104,6 +124,9 @@ impl Backend for OnnxRuntime {
     fn run(&self, inputs: Vec<(&str, Tensor<'_>)>) -> Result<Outputs, ModelError> {
         let inputs: Vec<_> =
             inputs.into_iter().map(|(name, tensor)| (name, values::standard_layout(tensor))).collect();
+        if self.device == Device::OpenVino {
+            openvino::check(&inputs)?;
+        }
         let values = inputs.iter().map(|(name, tensor)| Ok((*name, values::input(tensor)?)));
         let values = values.collect::<ort::Result<Vec<_>>>().map_err(model_error)?;
         self.sessions.with(|session| {

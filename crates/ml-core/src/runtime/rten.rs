@@ -11,9 +11,10 @@ use rten_tensor::{AsView, Layout};
 use zerocopy::IntoBytes;
 
 use super::elastic::Elastic;
+use super::tensor::narrow;
 use super::{
-    Backend, Dimension, ElementType, LoadError, LoadErrorKind, ModelOptions, OutputTensor, Outputs,
-    Signature, Tensor, TensorInfo,
+    Backend, Device, Dimension, ElementType, LoadError, LoadErrorKind, ModelOptions, NoDevice, OutputTensor,
+    Outputs, Signature, Tensor, TensorInfo,
 };
 use crate::{ModelError, ThreadPlan};
 
@@ -45,6 +46,17 @@ pub(super) fn load(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backen
     let narrow = (0..runners.max(1)).map(|_| pool(intra_op)).collect();
     let pools = Elastic::new(narrow, (wide > intra_op).then(|| pool(wide)));
     Ok(Box::new(Rten { model, signature, inputs, outputs, pools }))
+}
+
+/// Returns the CPU, or why what was asked for cannot be had.
+pub(super) fn device(wanted: Device) -> Result<Device, NoDevice> {
+    match wanted {
+        Device::Auto | Device::Cpu => Ok(Device::Cpu),
+        device => {
+            let reason = format!("{NAME} offers cpu; ONNX Runtime, built for it, would offer more");
+            Err(NoDevice { device, reason })
+        }
+    }
 }
 
 fn load_error(path: &Path, error: &rten::LoadError) -> LoadError {
@@ -85,6 +97,10 @@ fn dimension(size: rten::Dimension) -> Dimension {
 impl Backend for Rten {
     fn name(&self) -> &str {
         NAME
+    }
+
+    fn device(&self) -> Device {
+        Device::Cpu
     }
 
     fn signature(&self) -> &Signature {
@@ -145,7 +161,7 @@ fn input_value<'a>(name: &str, tensor: &'a Tensor<'_>) -> Result<ValueOrView<'a>
             array.as_slice().map(|data| ValueView::from_shape(shape, data).map_err(ModelError::new))
         }
         Tensor::I64(array) => {
-            let narrow = |value: &i64| i32::try_from(*value).map_err(|_| too_wide(name, *value));
+            let narrow = |value: &i64| narrow("rten", name, *value);
             return owned(shape, array.iter().map(narrow).collect::<Result<_, _>>()?);
         }
         Tensor::Bool(array) => return owned(shape, array.iter().copied().map(i32::from).collect()),
@@ -153,10 +169,6 @@ fn input_value<'a>(name: &str, tensor: &'a Tensor<'_>) -> Result<ValueOrView<'a>
     };
     let view = view.unwrap_or_else(|| Err(ModelError::new(format!("input {name} is not contiguous"))))?;
     Ok(ValueOrView::View(view))
-}
-
-fn too_wide(name: &str, value: i64) -> ModelError {
-    ModelError::new(format!("input {name} holds {value}; rten takes 32-bit integers"))
 }
 
 fn owned<'a>(shape: &[usize], data: Vec<i32>) -> Result<ValueOrView<'a>, ModelError> {

@@ -178,6 +178,16 @@ impl<D: Dimension> From<Array<String, D>> for Tensor<'_> {
     }
 }
 
+/// Makes a 64-bit integer one of 32 bits, for a runtime that has no wider ones.
+///
+/// # Errors
+/// Says which input holds a number that does not fit.
+pub(super) fn narrow(runtime: &str, input: &str, value: i64) -> Result<i32, ModelError> {
+    let too_wide =
+        |_| ModelError::new(format!("input {input} holds {value}; {runtime} takes 32-bit integers"));
+    i32::try_from(value).map_err(too_wide)
+}
+
 /// Puts arrays on top of each other, at the price of copying their elements where these lie in order.
 fn stacked<T: Clone>(rows: &[ArrayViewD<'_, T>]) -> Result<ArrayD<T>, ModelError> {
     let shape = rows.first().map_or(&[][..], |row| row.shape());

@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ml_core::Device;
+
 use super::{ModelTask, SETTINGS};
 
 /// Everything an operator may decide about the server; `Default` is the table's defaults.
@@ -27,6 +29,8 @@ pub struct Config {
     pub preprocess_threads: Option<NonZeroUsize>,
     /// What runs the models.
     pub runtime: RuntimeChoice,
+    /// What the models run on.
+    pub device: Device,
     /// ONNX Runtime's shared library; `None` is searched for.
     pub onnxruntime_path: Option<PathBuf>,
     /// Whether the optimised form of each model is kept on disk.
@@ -155,6 +159,7 @@ impl Config {
             wide_threads: None,
             preprocess_threads: None,
             runtime: RuntimeChoice::Auto,
+            device: Device::Auto,
             onnxruntime_path: None,
             optimised_copy: OptimisedCopy::Never,
             variant: String::new(),

@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use ml_core::Device;
+
 use super::setting::{Choice, Kind, Setting};
 use super::{Config, LogFormat, ModelControl, OptimisedCopy, RuntimeChoice, form};
 
@@ -73,6 +75,18 @@ pub const SETTINGS: &[Setting] = &[
             Choice { word: "onnxruntime", set: |config| config.runtime = RuntimeChoice::OnnxRuntime },
             Choice { word: "rten", set: |config| config.runtime = RuntimeChoice::Rten },
         ]),
+    },
+    Setting {
+        key: "device",
+        help: "what the models run on",
+        kind: Kind::Text {
+            word: "DEVICE",
+            form: "auto, cpu, cuda, cuda:N, tensorrt, openvino, coreml or directml",
+            default: "auto",
+            check: |text| text.parse::<Device>().is_ok(),
+            // The check is the parser.
+            set: |config, text| config.device = text.parse().unwrap_or_default(),
+        },
     },
     Setting {
         key: "onnxruntime_path",

@@ -33,7 +33,7 @@ pub(super) const SYNTAX: Syntax = Syntax {
         "json",
         "html",
     ],
-    switches: &["rten"],
+    switches: &["rten", "openvino"],
 };
 
 pub(super) fn read(flags: &Flags) -> Result<Command, CliError> {
@@ -49,6 +49,7 @@ pub(super) fn read(flags: &Flags) -> Result<Command, CliError> {
         compared: recipes(flags, "compare")?.unwrap_or_else(|| vec![Recipe::Int8Dynamic, Recipe::Fp16]),
         also: flags.list("also", "files with commas between them", |_| true)?.unwrap_or_default(),
         rten: flags.switch("rten"),
+        openvino: flags.switch("openvino"),
         folder,
         rounds: flags.count_or("rounds", 7)?,
         gates: gates(flags)?,

@@ -9,6 +9,7 @@ use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::{AsPointer, Error};
 
 use super::find::{OnnxRuntimeNotFound, find_onnxruntime};
+use super::provider;
 
 /// A piece of the arena that is larger than what was asked for by this much is cut. By ONNX Runtime's default, 128 MiB, it
 /// hardly ever is: all-MiniLM-L6-v2 under load then took 36 MB instead of 20.
@@ -39,7 +40,13 @@ fn load(explicit: Option<&Path>) -> Result<LoadedRuntime, OnnxRuntimeNotFound> {
         .map_err(|error| failed(error.message().to_owned()))?;
     // What ONNX Runtime prints by itself bypasses our log; what matters comes back as errors.
     environment.set_log_level(ort::logging::LogLevel::Error);
-    tracing::info!(path = %found.path.display(), found = found.place, version = %found.version, "ONNX Runtime loaded");
+    tracing::info!(
+        path = %found.path.display(),
+        found = found.place,
+        version = %found.version,
+        offers = provider::offered(),
+        "ONNX Runtime loaded"
+    );
     let arena = register_arena(&environment);
     if let Err(error) = &arena {
         tracing::debug!(%error, "each session has working memory of its own");

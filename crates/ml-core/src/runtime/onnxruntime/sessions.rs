@@ -9,8 +9,9 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use super::copy::{self, Copy};
 use super::environment::LoadedRuntime;
 use super::graph::{Graph, GraphError};
+use super::provider;
 use super::weights::{MapError, Mapping, Weights};
-use crate::{ModelOptions, OptimisedCopy, ThreadPlan};
+use crate::{Device, ModelOptions, OptimisedCopy, ThreadPlan};
 
 /// Fusions that make this model form slower on a CPU than the plain nodes they replace.
 ///
@@ -50,7 +51,11 @@ enum NotShared {
 
 /// Builds the sessions of `model`; they share their weights where they can.
 pub fn build(runtime: &LoadedRuntime, model: &Path, options: &ModelOptions) -> ort::Result<Sessions> {
-    let factory = Factory { runtime, threads: options.threads };
+    if options.device != Device::Cpu {
+        let factory = Factory { runtime, threads: threads_beside(options), device: options.device };
+        return factory.sessions(model, GraphOptimizationLevel::All, None);
+    }
+    let factory = Factory { runtime, threads: options.threads, device: Device::Cpu };
     match factory.shared(model, options.optimised_copy) {
         Ok(Some(sessions)) => return Ok(sessions),
         Ok(None) => {}
@@ -61,9 +66,20 @@ pub fn build(runtime: &LoadedRuntime, model: &Path, options: &ModelOptions) -> o
     factory.sessions(model, GraphOptimizationLevel::All, None)
 }
 
+/// Returns how many sessions there are on another device than the CPU, and their threads.
+fn threads_beside(options: &ModelOptions) -> ThreadPlan {
+    match options.device {
+        // It computes on the CPU, where each session has its own threads. It packs the weights in each, and shares none.
+        Device::OpenVino => options.threads,
+        // The device has its own copy of the weights, and one queue for all work: more sessions would only take more memory.
+        _ => ThreadPlan { runners: 1, wide: options.threads.intra_op, ..options.threads },
+    }
+}
+
 struct Factory<'a> {
     runtime: &'a LoadedRuntime,
     threads: ThreadPlan,
+    device: Device,
 }
 
 impl Factory<'_> {
@@ -163,7 +179,10 @@ impl Factory<'_> {
 
     /// Options chosen on purpose; each that differs from ONNX Runtime's default has its reason here.
     fn builder(&self, threads: usize) -> ort::Result<SessionBuilder> {
-        let mut builder = Session::builder(&self.runtime.environment)?;
+        let mut builder = provider::on(self.device, threads, Session::builder(&self.runtime.environment)?)?;
+        if self.device == Device::Cpu {
+            builder = builder.with_disabled_optimizers(SLOW_FUSIONS)?;
+        }
         if self.runtime.has_arena {
             builder = builder.with_env_allocators()?;
         }
@@ -174,7 +193,6 @@ impl Factory<'_> {
             .with_intra_threads(threads)?
             .with_inter_threads(1)?
             .with_parallel_execution(false)?
-            .with_disabled_optimizers(SLOW_FUSIONS)?
             // Waiting threads sleep: spinning took 28 to 41 % more CPU an item and made two callers slower.
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?

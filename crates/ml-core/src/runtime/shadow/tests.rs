@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 
 use super::{Backend, Outputs, RUNS_MAX, Shadow, ShadowMetrics, Signature, Tensor, unpack};
 use crate::ModelError;
-use crate::runtime::{ElementType, OutputTensor, TensorInfo};
+use crate::runtime::{Device, ElementType, OutputTensor, TensorInfo};
 
 /// How long the shadow's thread may take, on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,6 +37,10 @@ impl OutputTensor for Owned {
 impl Backend for Gated {
     fn name(&self) -> &str {
         "gated"
+    }
+
+    fn device(&self) -> Device {
+        Device::Cpu
     }
 
     fn signature(&self) -> &Signature {
