@@ -12,7 +12,7 @@ import vader
 from runner import Runner, answer
 
 
-CALIBRATION_TEXTS = 1024
+CALIBRATION_TEXTS = 2048
 
 
 def main(folder, package):

@@ -92,9 +92,10 @@ pub fn variants(options: &VariantsOptions) -> Result<VariantsReport, Error> {
     let original = Measured::load(None, &workload.model, &bare(workload.runtime), None)?;
     let original = Measured { name: ORIGINAL.to_owned(), ..original };
     let (calibrating, held_out) = split(options)?;
+    let labels = quality::labels(&original.model, &calibrating);
     let calibrating = workload.items_of(&original.model, &calibrating)?;
     let items = workload.items_of(&original.model, &held_out)?;
-    let files = build::build(options, &calibrating, &progress)?;
+    let files = build::build(options, (&calibrating, &labels), &progress)?;
     let mut models = vec![original];
     let made = files.iter().map(|(recipe, file)| (Some(*recipe), file));
     for (recipe, file) in made.chain(options.also.iter().map(|file| (None, file))) {

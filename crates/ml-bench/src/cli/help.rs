@@ -115,7 +115,7 @@ Usage: ml-bench variants MODEL --data FILE [--flag value]...
   --tokenizer FILE       the tokenizer.json of a text model (none: items are the inputs)
   --field NAME           the field of an item that is the text (text)
   --items N              at most this many items to measure on (10000)
-  --calibration-items N  at most this many items to calibrate with (1024)
+  --calibration-items N  at most this many items to calibrate with, drawn from the file (2048)
   --variants NAME,...    the variants that must hold the gates (int8-mixed,int8-per-token,packed,packed-int8-mixed)
   --compare NAME,...     variants that are made for comparison only (int8-dynamic,fp16)
   --also FILE,...        files of the same model, made elsewhere, to measure beside them (none)
@@ -136,7 +136,8 @@ Usage: ml-bench variants MODEL --data FILE [--flag value]...
 Variants: fp16, fp16-weights, int8-dynamic, int8-static, int8-static-minmax, int8-static-entropy, int8-mixed,
 int8-per-token, packed, packed-int8-mixed, packed-int8-per-token; ffn30 and ffn50-heads33 (pruned; judged by
 accuracy only, since their outputs are not the original's), each also with -int8-mixed; pruned60
-(60 % of the weights, whichever are missed least; judged likewise). Predictions are the largest number of the last
+(60 % of the weights, whichever are missed least) and pruned-accurate (the fewest weights that lose no more
+accuracy than is allowed), judged likewise. Predictions are the largest number of the last
 output; labels are the model's own (its note \"labels\"), or numbers. Passes when all gates hold.
 ";
 

@@ -15,14 +15,15 @@ use crate::progress::Progress;
 /// Makes all variants and returns their files, in the order that they were asked for.
 pub(super) fn build(
     options: &VariantsOptions,
-    calibrating: &[Item],
+    calibrating: (&[Item], &[Option<usize>]),
     progress: &Progress,
 ) -> Result<Vec<(Recipe, PathBuf)>, Error> {
     let workload = &options.workload;
     let failed = |source| Error::Pass { variant: "original".to_owned(), source };
     let model = prepared(&Model::read(&workload.model)?).map_err(failed)?;
     let recipes: Vec<Recipe> = options.variants.iter().chain(&options.compared).copied().collect();
-    let shop = Workshop::new(model, calibrating, (&options.folder, workload.runtime), progress);
+    let place = (options.folder.as_path(), workload.runtime);
+    let shop = Workshop::new(model, calibrating, options.gates.accuracy_loss_max, place, progress);
     let stem = stem(&workload.model);
     let make = |recipe: &Recipe| {
         let variant = recipe.make(&shop)?;

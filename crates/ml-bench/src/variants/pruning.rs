@@ -14,9 +14,6 @@ use crate::Error;
 use crate::limit::Item;
 use crate::progress::Progress;
 
-/// Items that are looked at: more make the fit no better, and all of their inner values are in memory.
-pub(super) const ITEMS_MAX: usize = 640;
-
 /// Widths are multiples of this, which is what vector instructions work on, or of an eighth of a narrow layer.
 const NEURONS_STEP: usize = 32;
 
@@ -31,7 +28,6 @@ pub(super) fn prune(
     place: (&Path, RuntimeChoice),
     progress: &Progress,
 ) -> Result<Model, Error> {
-    let items = &items[..items.len().min(ITEMS_MAX)];
     let blocks = blocks(model);
     if blocks.is_empty() {
         return Err(Error::Variants(

@@ -139,7 +139,7 @@ fn ends(model: &Model, outputs: &Outputs) -> Result<(Array2<f32>, Array2<f32>), 
 }
 
 /// Returns the number of each line's label among the model's.
-fn labels(model: &Model, lines: &[Line]) -> Vec<Option<usize>> {
+pub(super) fn labels(model: &Model, lines: &[Line]) -> Vec<Option<usize>> {
     let known = model.signature().metadata.get("labels");
     let known: Vec<&str> = known.map(|labels| labels.split(',').map(str::trim).collect()).unwrap_or_default();
     let number =

@@ -63,6 +63,8 @@ recipes! {
     Ffn50Heads33 = "ffn50-heads33",
     /// Without 40 % of the weights of linear layers: neurons or heads, whichever is missed less.
     Pruned60 = "pruned60",
+    /// With as few weights of linear layers as predict right as often, but for the loss of accuracy that the gates allow.
+    PrunedAccurate = "pruned-accurate",
     /// The first of these, mixed int8.
     Ffn30Int8Mixed = "ffn30-int8-mixed",
     /// The second of these, mixed int8.
@@ -77,6 +79,7 @@ impl Recipe {
             Self::Ffn30
                 | Self::Ffn50Heads33
                 | Self::Pruned60
+                | Self::PrunedAccurate
                 | Self::Ffn30Int8Mixed
                 | Self::Ffn50Heads33Int8Mixed
         )
@@ -91,9 +94,12 @@ impl Recipe {
     pub(super) fn needs(self) -> Needs {
         match self {
             Self::Fp16 => Needs::Accelerator,
-            Self::Fp16Weights | Self::Packed | Self::Ffn30 | Self::Ffn50Heads33 | Self::Pruned60 => {
-                Needs::Nothing
-            }
+            Self::Fp16Weights
+            | Self::Packed
+            | Self::Ffn30
+            | Self::Ffn50Heads33
+            | Self::Pruned60
+            | Self::PrunedAccurate => Needs::Nothing,
             Self::Int8Dynamic
             | Self::Int8StaticMinMax
             | Self::Int8Static
@@ -110,6 +116,7 @@ impl Recipe {
     fn profile(self, shop: &Workshop<'_>) -> Result<Option<Profile>, Error> {
         Ok(match self {
             Self::Pruned60 => Some(shop.searched(60)?),
+            Self::PrunedAccurate => Some(shop.searched_accurate()?),
             Self::Ffn30 | Self::Ffn30Int8Mixed => Some(Profile { neurons: 70, heads: 100 }),
             Self::Ffn50Heads33 | Self::Ffn50Heads33Int8Mixed => Some(Profile { neurons: 50, heads: 67 }),
             _ => None,
@@ -144,7 +151,7 @@ impl Recipe {
             Self::Packed => packed(),
             Self::PackedInt8Mixed => mixed(&packed()?),
             Self::PackedInt8PerToken => per_token(&packed()?),
-            Self::Ffn30 | Self::Ffn50Heads33 | Self::Pruned60 => Ok((*model).clone()),
+            Self::Ffn30 | Self::Ffn50Heads33 | Self::Pruned60 | Self::PrunedAccurate => Ok((*model).clone()),
         }
     }
 }

@@ -1,26 +1,33 @@
-//! Finds how to prune to a share of the work: what is the better bargain, neurons or heads, depends on the model.
+//! Finds how to prune: to a share of the work, of which neurons or heads may be the better bargain, or as far as predictions stay right.
 
 use std::path::Path;
 
-use ml_core::RuntimeChoice;
+use ml_core::{RuntimeChoice, cosine, largest};
 use ml_onnx::Model;
 use ml_onnx::prune::{Block, BlockKind};
 use ndarray::Array2;
 
 use super::calibration::Probe;
-use super::pruning::{ITEMS_MAX, blocks, kept, prune};
+use super::pruning::{blocks, kept, prune};
 use super::workshop::Profile;
 use crate::Error;
 use crate::limit::Item;
 use crate::progress::Progress;
-use ml_core::cosine;
 
 /// What is tried, in percent that stay: of heads each of these, and of neurons the most that reaches the share.
 const HEADS: [usize; 4] = [100, 83, 67, 50];
 const NEURONS: std::ops::RangeInclusive<usize> = 30..=100;
 
-/// Items that candidates are judged by; they are not among those that were fitted to, where there are enough.
-const JUDGED: usize = 200;
+/// Shares of the weights that are tried for the least that predicts as well, in percent.
+const SHARES: [usize; 6] = [40, 50, 60, 70, 80, 90];
+
+/// Nothing is pruned.
+const WHOLE: Profile = Profile { neurons: 100, heads: 100 };
+
+/// Returns the items that candidates are judged by, and the others, which they are fitted to.
+fn parted(items: &[Item]) -> (&[Item], &[Item]) {
+    items.split_at((items.len() / 4).max(1).min(items.len()))
+}
 
 /// Returns the profile that keeps at most `percent` of the weights of linear layers and stays nearest to the original.
 pub(super) fn search(
@@ -39,12 +46,12 @@ pub(super) fn search(
             "no way to prune to {percent} % of the weights is known for this model"
         )));
     }
-    let fresh = if items.len() >= ITEMS_MAX + JUDGED { &items[ITEMS_MAX..] } else { items };
-    let judged = &fresh[..fresh.len().min(JUDGED)];
-    let wanted = outputs(model, judged, place, progress)?;
+    let (judged, fitted) = parted(items);
+    let wanted = outputs(model, End::First, judged, place, progress)?;
     let mut best: Option<(f64, Profile)> = None;
     for profile in candidates {
-        let found = outputs(&prune(model, profile, items, place, progress)?, judged, place, progress)?;
+        let pruned = prune(model, profile, fitted, place, progress)?;
+        let found = outputs(&pruned, End::First, judged, place, progress)?;
         let cosines = wanted.iter().zip(&found).map(|(one, other)| cosine(one.row(0), other.row(0)));
         let mean = cosines.sum::<f64>() / wanted.len().max(1) as f64;
         progress.note(&format!("{profile:?}: mean cosine {mean:.4}"));
@@ -53,6 +60,61 @@ pub(super) fn search(
         }
     }
     best.map(|(_, profile)| profile).ok_or_else(|| Error::Variants("no candidate could be judged".to_owned()))
+}
+
+/// Returns the narrowest of some profiles that predicts as well as the original, but for a loss of accuracy (from 0 to 1).
+///
+/// Without labels the original's predictions are taken for right. Where no profile is good enough, nothing is pruned.
+pub(super) fn search_accurate(
+    model: &Model,
+    (items, labels): (&[Item], &[Option<usize>]),
+    loss_max: f64,
+    place: (&Path, RuntimeChoice),
+    progress: &Progress,
+) -> Result<Profile, Error> {
+    let (judged, fitted) = parted(items);
+    let original = predictions(model, judged, place, progress)?;
+    let labelled = labels.iter().take(judged.len()).any(Option::is_some);
+    let truth: Vec<Option<usize>> =
+        if labelled { labels.to_vec() } else { original.iter().copied().map(Some).collect() };
+    let least = right(&original, &truth) - loss_max;
+    let mut best = WHOLE;
+    let (mut low, mut high) = (0, SHARES.len());
+    // Bisection: what a share predicts well, a larger one does, too.
+    while low < high {
+        let middle = low.midpoint(high);
+        let profile = search(model, SHARES[middle], items, place, progress)?;
+        let pruned = prune(model, profile, fitted, place, progress)?;
+        let accuracy = right(&predictions(&pruned, judged, place, progress)?, &truth);
+        progress.note(&format!(
+            "{profile:?}: {:.4} of {} are right, {least:.4} are wanted",
+            accuracy,
+            judged.len()
+        ));
+        if accuracy >= least {
+            (best, high) = (profile, middle);
+        } else {
+            low = middle + 1;
+        }
+    }
+    Ok(best)
+}
+
+/// Returns the share of labelled items that are predicted right.
+fn right(predictions: &[usize], truth: &[Option<usize>]) -> f64 {
+    let known = || predictions.iter().zip(truth).filter_map(|(found, label)| Some(*found == (*label)?));
+    known().filter(|right| *right).count() as f64 / known().count().max(1) as f64
+}
+
+/// Returns which number of the last output is the largest, for each item.
+fn predictions(
+    model: &Model,
+    items: &[Item],
+    place: (&Path, RuntimeChoice),
+    progress: &Progress,
+) -> Result<Vec<usize>, Error> {
+    let rows = outputs(model, End::Last, items, place, progress)?;
+    Ok(rows.iter().map(|rows| largest(rows.row(0))).collect())
 }
 
 /// Returns the profile with these heads and the most neurons that is within the share.
@@ -74,14 +136,27 @@ fn weights(block: &Block, width: usize) -> usize {
     width * (before + block.last.width_out)
 }
 
-/// Returns the first output of each item.
+/// One of a model's outputs.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    First,
+    Last,
+}
+
+/// Returns an output of each item.
 fn outputs(
     model: &Model,
+    end: End,
     items: &[Item],
     place: (&Path, RuntimeChoice),
     progress: &Progress,
 ) -> Result<Vec<Array2<f32>>, Error> {
-    let name = model.graph.as_ref().and_then(|graph| graph.outputs.first()).map(|output| output.name.clone());
+    let all = model.graph.as_ref().map(|graph| graph.outputs.as_slice()).unwrap_or_default();
+    let output = match end {
+        End::First => all.first(),
+        End::Last => all.last(),
+    };
+    let name = output.map(|output| output.name.clone());
     let name = name.ok_or_else(|| Error::Variants("the model has no output".to_owned()))?;
     let mut rows = Vec::with_capacity(items.len());
     Probe::new(model, &[&name], place)?.run(items, progress, |_, _, row| rows.push(row.to_owned()))?;

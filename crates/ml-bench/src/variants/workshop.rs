@@ -10,7 +10,7 @@ use ml_onnx::Model;
 
 use super::calibration::Calibration;
 use super::pruning::prune;
-use super::search::search;
+use super::search::{search, search_accurate};
 use crate::Error;
 use crate::limit::Item;
 use crate::progress::Progress;
@@ -28,6 +28,9 @@ pub(super) struct Profile {
 pub(super) struct Workshop<'a> {
     model: Arc<Model>,
     items: &'a [Item],
+    /// Of the items, where they are known.
+    labels: &'a [Option<usize>],
+    accuracy_loss_max: f64,
     place: (&'a Path, RuntimeChoice),
     progress: &'a Progress,
     calibrations: Shelf<Option<Profile>, Calibration>,
@@ -41,13 +44,16 @@ type Shelf<K, T> = Mutex<HashMap<K, Arc<T>>>;
 impl<'a> Workshop<'a> {
     pub(super) fn new(
         model: Model,
-        items: &'a [Item],
+        (items, labels): (&'a [Item], &'a [Option<usize>]),
+        accuracy_loss_max: f64,
         place: (&'a Path, RuntimeChoice),
         progress: &'a Progress,
     ) -> Self {
         Self {
             model: Arc::new(model),
             items,
+            labels,
+            accuracy_loss_max,
             place,
             progress,
             calibrations: Shelf::default(),
@@ -66,6 +72,14 @@ impl<'a> Workshop<'a> {
     pub(super) fn searched(&self, percent: usize) -> Result<Profile, Error> {
         let find = || search(&self.model, percent, self.items, self.place, self.progress);
         taken(&self.searched, percent, find).map(|profile| *profile)
+    }
+
+    /// Returns the narrowest profile that predicts as well as the model, but for the loss that is allowed.
+    pub(super) fn searched_accurate(&self) -> Result<Profile, Error> {
+        let (items, loss_max) = ((self.items, self.labels), self.accuracy_loss_max);
+        // No share is kept of nothing: the place of this search among those for shares.
+        let find = || search_accurate(&self.model, items, loss_max, self.place, self.progress);
+        taken(&self.searched, 0, find).map(|profile| *profile)
     }
 
     /// Returns what the inputs of that model's layers are like.

@@ -42,7 +42,7 @@ pub(super) fn read(flags: &Flags) -> Result<Command, CliError> {
     let folder = flags.path("folder")?.unwrap_or_else(|| PathBuf::from(beside));
     let options = VariantsOptions {
         calibration: flags.path("calibrate")?,
-        calibration_items: flags.count_or("calibration-items", 1024)?,
+        calibration_items: flags.count_or("calibration-items", 2048)?,
         variants: recipes(flags, "variants")?.unwrap_or_else(|| {
             vec![Recipe::Int8Mixed, Recipe::Int8PerToken, Recipe::Packed, Recipe::PackedInt8Mixed]
         }),
