@@ -11,7 +11,7 @@ mod write;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, ArrayRef, RecordBatch, make_array};
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 use arrow_schema::SchemaRef;
@@ -20,12 +20,15 @@ use bytes::Bytes;
 use crate::ApiError;
 
 pub(crate) use self::read::Reader;
+#[cfg(fuzzing)]
+pub(crate) use self::read::column;
 pub(crate) use self::write::Writer;
 
 /// The media type of an IPC stream.
 pub(crate) const MEDIA: &str = "application/vnd.apache.arrow.stream";
 
-/// Rows of a byte of the body, at most: a column of truths has eight. More are promised by columns that have no bytes at all.
+/// Rows, and elements of lists, of a byte of the body, at most: a column of truths has eight. More are promised by columns that have
+/// no bytes at all.
 const ROWS_PER_BYTE_MAX: usize = 8;
 
 /// A table as it was sent.
@@ -51,6 +54,11 @@ impl Table {
         if rows > rows_max {
             return Err(wrong(format!("it has {rows} rows, and no bytes for them")));
         }
+        let columns = table.batches.iter().flat_map(RecordBatch::columns);
+        let elements = columns.map(most_elements).max().unwrap_or(0);
+        if elements > rows_max {
+            return Err(wrong(format!("it has lists of {elements} elements, and no bytes for them")));
+        }
         Ok(table)
     }
 
@@ -63,6 +71,13 @@ impl Table {
         };
         self.batches.iter().flat_map(pieces).collect()
     }
+}
+
+/// Returns the length of the longest of a column's arrays: lists of lists have more elements than the table has rows.
+fn most_elements(column: &ArrayRef) -> usize {
+    let data = column.to_data();
+    let children = data.child_data().iter().cloned().map(make_array);
+    children.map(|child| most_elements(&child)).fold(column.len(), usize::max)
 }
 
 fn decode(body: Bytes) -> Result<Option<Table>, arrow_schema::ArrowError> {

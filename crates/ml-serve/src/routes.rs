@@ -1,11 +1,11 @@
 //! The routes. Each is listed once, with its methods, so that a wrong method is told apart from a wrong path.
 
 mod arrow;
-mod batch;
+pub(crate) mod batch;
 mod docs;
 mod models;
-mod ndjson;
-mod oip;
+pub(crate) mod ndjson;
+pub(crate) mod oip;
 mod openai;
 mod operations;
 mod predict;

@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A tensor for each row of a column; `one` where a row is one element and the input has a size for it.
-fn column(
+pub(crate) fn column(
     array: &ArrayRef,
     info: &TensorInfo,
     one: bool,

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{FixedSizeListBuilder, Float32Builder};
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, FixedSizeListArray, NullArray, RecordBatch, StringArray};
 use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{DataType, Field};
 
 use super::*;
 
@@ -44,6 +45,22 @@ fn what_is_cut_off_is_refused() {
     }
     assert!(Table::read(Bytes::new()).is_err());
     assert!(Table::read(Bytes::from_static(b"PAR1 and so on, which is no stream")).is_err());
+}
+
+#[test]
+fn lists_of_nothing_are_not_longer_than_the_body() {
+    let rows = |length: i32| {
+        let item = |data_type| Arc::new(Field::new("item", data_type, true));
+        let nothing = Arc::new(NullArray::new(length as usize));
+        let ones = FixedSizeListArray::new(item(DataType::Null), 1, nothing, None);
+        let lists = FixedSizeListArray::new(item(ones.data_type().clone()), length, Arc::new(ones), None);
+        let columns: [(&str, ArrayRef); 1] = [("x", Arc::new(lists))];
+        Table::read(stream(&[RecordBatch::try_from_iter(columns).expect("a column")]).into())
+            .map(|table| table.pieces(1))
+    };
+    assert!(rows(100).is_ok());
+    let refused = rows(i32::MAX).err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|error| error.contains("2147483647 elements")));
 }
 
 #[test]

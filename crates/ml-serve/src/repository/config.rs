@@ -32,14 +32,14 @@ pub(super) fn read(folder: &Path) -> Result<ModelConfig, String> {
 }
 
 /// Reads protocol buffer text.
-pub(super) fn of_text(text: &str) -> Result<ModelConfig, String> {
-    let message = DynamicMessage::parse_text_format(descriptor()?.clone(), &text::with_colons(text))
+pub(crate) fn of_text(text: &str) -> Result<ModelConfig, String> {
+    let message = DynamicMessage::parse_text_format(descriptor()?.clone(), &text::with_colons(text)?)
         .map_err(|error| error.to_string())?;
     message.transcode_to().map_err(|error| error.to_string())
 }
 
 /// Reads protocol buffer JSON, in which whole numbers may be texts.
-pub(super) fn of_json(json: &str) -> Result<ModelConfig, String> {
+pub(crate) fn of_json(json: &str) -> Result<ModelConfig, String> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let options = DeserializeOptions::new().deny_unknown_fields(false);
     let message =
@@ -94,8 +94,10 @@ mod tests {
             "[",
             "{",
             "a: \"\\",
+            // Messages of any type, one in another, which the parser reads before it says that they do not belong here.
+            &"[a/inference.ModelConfig]{".repeat(100_000),
         ] {
-            assert!(of_text(text).is_err(), "{text}");
+            assert!(of_text(text).is_err(), "{text:.60}");
         }
         for json in ["", "[]", "{", r#"{"max_batch_size":[1]}"#, &"[".repeat(100_000)] {
             assert!(of_json(json).is_err(), "{json}");

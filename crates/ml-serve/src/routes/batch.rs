@@ -46,7 +46,7 @@ pub(super) async fn predict_batch(
 }
 
 /// Splits the array without reading the items, so that a broken one is its own error.
-fn items(body: &str, limits: Limits) -> Result<Vec<Item<'_>>, ApiError> {
+pub(crate) fn items(body: &str, limits: Limits) -> Result<Vec<Item<'_>>, ApiError> {
     let raw: Vec<&RawValue> = serde_json::from_str(body).map_err(|error| {
         let reason = error.to_string();
         if error.is_data() { ApiError::NotABatch { reason } } else { ApiError::MalformedJson { reason } }
@@ -61,7 +61,7 @@ fn items(body: &str, limits: Limits) -> Result<Vec<Item<'_>>, ApiError> {
 }
 
 /// Refuses an item that is too large.
-pub(super) fn sized(item: &str, limits: Limits) -> Item<'_> {
+fn sized(item: &str, limits: Limits) -> Item<'_> {
     let (bytes, limit_bytes) = (item.len(), limits.item_bytes_max);
     if bytes > limit_bytes { Err(ApiError::ItemTooLarge { bytes, limit_bytes }) } else { Ok(item) }
 }

@@ -3,16 +3,20 @@
 //! Lines are gathered into windows. While one is being predicted the next is read, and results leave as soon as
 //! their window is done. The queue's room sets the pace: a stream waits for it instead of being refused.
 
+pub(crate) mod lines;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::rt::time::timeout;
-use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::web::{Bytes, Payload};
 use futures_util::stream::{self, Stream, StreamExt};
 use ml_core::{CallOptions, Priority, WhenFull};
 
-use super::batch::{Written, sized};
+use self::lines::{Line, Lines};
+use super::batch::Written;
 use crate::ApiError;
 use crate::body;
 use crate::served::{ItemResult, Served, within};
@@ -31,7 +35,8 @@ pub(super) fn predict_stream(
     limits: Limits,
     priority: Priority,
 ) -> HttpResponse {
-    let reader = Reader { payload, limits, unread: BytesMut::new(), skipped: 0, ended: false };
+    let (limit, cutter) = (limits.request_timeout, Lines::new(limits.item_bytes_max));
+    let reader = Reader { payload, limit, cutter, ended: false };
     let answered = windows(reader)
         .map(move |window| {
             let model = Arc::clone(&model);
@@ -41,12 +46,9 @@ pub(super) fn predict_stream(
     HttpResponse::Ok().content_type("application/x-ndjson").streaming(answered)
 }
 
-/// A line, or why it cannot be an item.
-type Line = Result<Bytes, ApiError>;
-
 async fn answer(served: &dyn Served, window: Vec<Line>, limits: Limits, priority: Priority) -> Bytes {
     let items = window.iter().map(|line| match line {
-        Ok(line) => body::text(line).and_then(|line| sized(line, limits)),
+        Ok(line) => body::text(line),
         Err(error) => Err(error.clone()),
     });
     let options = CallOptions { priority, ..within(limits.request_timeout, WhenFull::Wait) };
@@ -80,59 +82,25 @@ fn windows(reader: Reader) -> impl Stream<Item = Vec<Line>> {
     })
 }
 
-/// Cuts a payload into lines, holding at most one unfinished line.
+/// Reads a payload as lines.
 struct Reader {
     payload: Payload,
-    limits: Limits,
-    unread: BytesMut,
-    /// Bytes of a line that is too long and is being skipped to its end; 0 when none is.
-    skipped: usize,
+    limit: Duration,
+    cutter: Lines,
     ended: bool,
 }
 
 impl Reader {
     /// Reads once, and appends the lines that are complete.
     async fn read(&mut self, lines: &mut VecDeque<Line>) {
-        let limit = self.limits.request_timeout;
+        let limit = self.limit;
         match timeout(limit, self.payload.next()).await {
-            Ok(Some(Ok(chunk))) => {
-                self.unread.extend_from_slice(&chunk);
-                self.cut(lines);
-            }
-            Ok(None) => {
-                self.unread.extend_from_slice(b"\n"); // The last line may lack its end.
-                self.cut(lines);
-                self.ended = true;
-            }
+            Ok(Some(Ok(chunk))) => return self.cutter.push(&chunk, lines),
+            Ok(None) => self.cutter.end(lines),
             // The answer has begun with 200, so what ends it early is said in its last line.
-            Ok(Some(Err(error))) => {
-                lines.push_back(Err(body::unreadable(error)));
-                self.ended = true;
-            }
-            Err(_) => {
-                lines.push_back(Err(ApiError::BodyTimeout { limit }));
-                self.ended = true;
-            }
+            Ok(Some(Err(error))) => lines.push_back(Err(body::unreadable(error))),
+            Err(_) => lines.push_back(Err(ApiError::BodyTimeout { limit })),
         }
-    }
-
-    fn cut(&mut self, lines: &mut VecDeque<Line>) {
-        while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
-            let line = self.unread.split_to(end + 1).freeze().slice(..end);
-            if self.skipped > 0 {
-                lines.push_back(Err(self.too_large(self.skipped + line.len())));
-                self.skipped = 0;
-            } else if !line.trim_ascii().is_empty() {
-                lines.push_back(Ok(line));
-            }
-        }
-        if self.skipped > 0 || self.unread.len() > self.limits.item_bytes_max {
-            self.skipped += self.unread.len();
-            self.unread.clear();
-        }
-    }
-
-    fn too_large(&self, bytes: usize) -> ApiError {
-        ApiError::ItemTooLarge { bytes, limit_bytes: self.limits.item_bytes_max }
+        self.ended = true;
     }
 }

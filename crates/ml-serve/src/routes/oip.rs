@@ -1,6 +1,6 @@
 //! The Open Inference Protocol over HTTP: `/v2`.
 
-mod body;
+pub(crate) mod body;
 mod infer;
 mod memory;
 mod models;

@@ -50,7 +50,7 @@ impl Scanner<'_> {
         Ok(Data::Numbers(as_bytes(self.elements(count, number)?)))
     }
 
-    fn elements<T>(
+    pub(super) fn elements<T>(
         &mut self,
         count: usize,
         mut element: impl FnMut(&mut Self) -> Result<T, JsonError>,
@@ -85,6 +85,8 @@ impl Scanner<'_> {
                         self.at += 1;
                         depth -= 1;
                         if depth == 0 {
+                            // A document of many inputs, each of which promises more than it has, must not keep room for all.
+                            elements.shrink_to_fit();
                             return Ok(elements);
                         }
                     }

@@ -147,6 +147,15 @@ fn the_elements_of_a_tensor_are_counted_not_shaped() {
 }
 
 #[test]
+fn a_tensor_keeps_no_room_for_what_its_shape_promises() {
+    let document = format!("[\"a\"]{}", " ".repeat(1000));
+    let mut scanner = Scanner::new(document.as_bytes());
+    let texts =
+        scanner.elements(usize::MAX, |scanner| scanner.string().map(drop).map(|()| 0_u64)).expect("texts");
+    assert_eq!((texts.len(), texts.capacity()), (1, 1));
+}
+
+#[test]
 fn depth_is_bounded_everywhere() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert_eq!(skipped(&nested(DEPTH_MAX)), Ok(()));

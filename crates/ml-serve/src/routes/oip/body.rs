@@ -12,7 +12,7 @@ use crate::body::{self, BodyLimits};
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     Identity,
     Gzip,
     /// With the wrapper of zlib, as HTTP means it.
@@ -56,17 +56,29 @@ pub(super) async fn read(
 ) -> Result<Bytes, ApiError> {
     let encoding = Encoding::of(request)?;
     let body = body::read_to_align(request, payload, limits, json_bytes).await?;
-    match encoding {
-        Encoding::Identity => Ok(body),
-        Encoding::Gzip => inflated(MultiGzDecoder::new(&*body), limits, json_bytes),
-        Encoding::Deflate => inflated(ZlibDecoder::new(&*body), limits, json_bytes),
-    }
+    decoded(encoding, body, limits.bytes_max, json_bytes)
 }
 
 /// Undoes a compression; no more is made than a body may be.
-fn inflated(decoder: impl Read, limits: BodyLimits, json_bytes: usize) -> Result<Bytes, ApiError> {
+///
+/// # Errors
+/// What is not compressed as it says, or would be too large.
+pub(crate) fn decoded(
+    encoding: Encoding,
+    body: Bytes,
+    bytes_max: usize,
+    json_bytes: usize,
+) -> Result<Bytes, ApiError> {
+    match encoding {
+        Encoding::Identity => Ok(body),
+        Encoding::Gzip => inflated(MultiGzDecoder::new(&*body), bytes_max, json_bytes),
+        Encoding::Deflate => inflated(ZlibDecoder::new(&*body), bytes_max, json_bytes),
+    }
+}
+
+fn inflated(decoder: impl Read, bytes_max: usize, json_bytes: usize) -> Result<Bytes, ApiError> {
     let mut body = body::Aligned::with_capacity(0, json_bytes);
-    let mut decoder = decoder.take(limits.bytes_max as u64 + 1);
+    let mut decoder = decoder.take(bytes_max as u64 + 1);
     let mut piece = vec![0_u8; 64 << 10];
     loop {
         match decoder.read(&mut piece) {
@@ -77,8 +89,8 @@ fn inflated(decoder: impl Read, limits: BodyLimits, json_bytes: usize) -> Result
                 return Err(ApiError::InvalidTensors { message });
             }
         }
-        if body.len() > limits.bytes_max {
-            return Err(ApiError::BodyTooLarge { limit_bytes: limits.bytes_max });
+        if body.len() > bytes_max {
+            return Err(ApiError::BodyTooLarge { limit_bytes: bytes_max });
         }
     }
 }
