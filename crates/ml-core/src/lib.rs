@@ -24,9 +24,9 @@ pub use pipeline::Pipeline;
 pub use rejection::Rejection;
 pub use runtime::{
     Dimension, Element, ElementType, LoadError, LoadErrorKind, MANIFEST, MANIFEST_VERSION, Machine, Measured,
-    Model, ModelOptions, Needs, ORIGINAL, OnnxRuntimeNotFound, OptimisedCopy, Output, Outputs, PassedOver,
-    RuntimeChoice, Signature, Tensor, TensorInfo, Variant, VariantChoice, VariantError, content_digest,
-    cosine, find_onnxruntime, largest,
+    Model, ModelOptions, Needs, NoTvm, ORIGINAL, OnnxRuntimeNotFound, OptimisedCopy, Output, Outputs,
+    PassedOver, RuntimeChoice, Signature, Tensor, TensorInfo, Variant, VariantChoice, VariantError,
+    content_digest, cosine, find_onnxruntime, largest,
 };
 pub use stage::{Stage, Timings};
 pub use threads::{ThreadPlan, ThreadWishes};

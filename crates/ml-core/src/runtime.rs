@@ -1,6 +1,7 @@
-//! Model runtimes: one handle, [`Model`], over ONNX Runtime (the fast path) and rten (pure Rust, always there).
+//! Model runtimes: one handle, [`Model`], over ONNX Runtime (the fast path), rten (pure Rust, always there), and Apache TVM
+//! (models compiled ahead of time, behind the feature `tvm`).
 //!
-//! The two foreign engines have one door each: `onnxruntime.rs` and `rten.rs`. Nothing else names them.
+//! The foreign engines have one door each: `onnxruntime.rs`, `rten.rs` and `tvm.rs`. Nothing else names them.
 
 mod digest;
 mod elastic;
@@ -11,6 +12,7 @@ mod rten;
 mod shadow;
 mod slots;
 mod tensor;
+mod tvm;
 mod variants;
 
 use std::collections::BTreeMap;
@@ -27,6 +29,7 @@ pub use self::onnxruntime::{OnnxRuntimeNotFound, find_onnxruntime};
 use self::shadow::Shadow;
 pub(crate) use self::shadow::ShadowMetrics;
 pub use self::tensor::{Element, ElementType, Tensor};
+pub use self::tvm::NoTvm;
 use self::variants::Here;
 pub use self::variants::{
     MANIFEST, MANIFEST_VERSION, Machine, Measured, Needs, ORIGINAL, PassedOver, Variant, VariantChoice,
@@ -43,6 +46,9 @@ pub enum RuntimeChoice {
     OnnxRuntime,
     /// rten: compiled in, needs no shared library.
     Rten,
+    /// Apache TVM: the model as `scripts/tvm/run` has compiled it, beside the ONNX file and named as that but for `.so`, or itself
+    /// the file that is loaded. It runs on the thread that asks. An error where this crate was built without the feature `tvm`.
+    Tvm,
 }
 
 /// Whether ONNX Runtime's optimised form of a model is kept on disk.
@@ -264,6 +270,7 @@ impl Model {
         error::check_file(path)?;
         match options.runtime {
             RuntimeChoice::Rten => rten::load(path, options),
+            RuntimeChoice::Tvm => tvm::load(path, options),
             RuntimeChoice::OnnxRuntime => onnxruntime::load(path, options),
             RuntimeChoice::Auto => Self::load_auto(path, options),
         }
@@ -384,6 +391,7 @@ impl Here {
     fn of(options: &ModelOptions) -> Self {
         let found = match options.runtime {
             RuntimeChoice::Rten => None,
+            RuntimeChoice::Tvm => Some(tvm::NAME.to_owned()),
             RuntimeChoice::OnnxRuntime | RuntimeChoice::Auto => {
                 onnxruntime::name(options.onnxruntime_path.as_deref())
             }
