@@ -24,9 +24,9 @@ pub use pipeline::Pipeline;
 pub use rejection::Rejection;
 pub use runtime::{
     Device, Dimension, Element, ElementType, LoadError, LoadErrorKind, MANIFEST, MANIFEST_VERSION, Machine,
-    Measured, Model, ModelOptions, Needs, NoDevice, ORIGINAL, OnnxRuntimeNotFound, OptimisedCopy, Output,
-    Outputs, PassedOver, RuntimeChoice, Signature, Tensor, TensorInfo, UnknownDevice, Variant, VariantChoice,
-    VariantError, content_digest, cosine, find_onnxruntime, largest,
+    Measured, Model, ModelOptions, Needs, NoDevice, NoTvm, ORIGINAL, OnnxRuntimeNotFound, OptimisedCopy,
+    Output, Outputs, PassedOver, RuntimeChoice, Signature, Tensor, TensorInfo, UnknownDevice, Variant,
+    VariantChoice, VariantError, content_digest, cosine, find_onnxruntime, largest,
 };
 pub use stage::{Stage, Timings};
 pub use threads::{ThreadPlan, ThreadWishes};

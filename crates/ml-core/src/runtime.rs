@@ -1,6 +1,7 @@
-//! Model runtimes: one handle, [`Model`], over ONNX Runtime (the fast path) and rten (pure Rust, always there).
+//! Model runtimes: one handle, [`Model`], over ONNX Runtime (the fast path), rten (pure Rust, always there), and Apache TVM
+//! (models compiled ahead of time, behind the feature `tvm`).
 //!
-//! The two foreign engines have one door each: `onnxruntime.rs` and `rten.rs`. Nothing else names them.
+//! The foreign engines have one door each: `onnxruntime.rs`, `rten.rs` and `tvm.rs`. Nothing else names them.
 
 mod device;
 mod digest;
@@ -14,6 +15,7 @@ mod shadow;
 mod signature;
 mod slots;
 mod tensor;
+mod tvm;
 mod variants;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +32,7 @@ use self::shadow::Shadow;
 pub(crate) use self::shadow::ShadowMetrics;
 pub use self::signature::{Dimension, Signature, TensorInfo};
 pub use self::tensor::{Element, ElementType, Tensor};
+pub use self::tvm::NoTvm;
 pub use self::variants::{
     MANIFEST, MANIFEST_VERSION, Machine, Measured, Needs, ORIGINAL, PassedOver, Variant, VariantChoice,
     VariantError,
@@ -45,6 +48,9 @@ pub enum RuntimeChoice {
     OnnxRuntime,
     /// rten: compiled in, needs no shared library.
     Rten,
+    /// Apache TVM: the model as `scripts/tvm/run` has compiled it, beside the ONNX file and named as that but for `.so`, or itself
+    /// the file that is loaded. It runs on the thread that asks. An error where this crate was built without the feature `tvm`.
+    Tvm,
 }
 
 /// Whether ONNX Runtime's optimised form of a model is kept on disk.

@@ -41,6 +41,19 @@ pub struct NoDevice {
     pub reason: String,
 }
 
+impl Device {
+    /// Returns the CPU, for a runtime that runs on no other device here, or why what was asked for cannot be had.
+    pub(super) fn on_cpu_only(self, runtime: &str) -> Result<Self, NoDevice> {
+        match self {
+            Self::Auto | Self::Cpu => Ok(Self::Cpu),
+            device => {
+                let reason = format!("{runtime} offers cpu; ONNX Runtime, built for it, would offer more");
+                Err(NoDevice { device, reason })
+            }
+        }
+    }
+}
+
 impl FromStr for Device {
     type Err = UnknownDevice;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{NoDevice, OnnxRuntimeNotFound, VariantError};
+use super::{NoDevice, NoTvm, OnnxRuntimeNotFound, VariantError};
 
 /// A model that could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,9 @@ pub enum LoadErrorKind {
     /// ONNX Runtime was asked for and is not there.
     #[error(transparent)]
     NoRuntime(#[from] OnnxRuntimeNotFound),
+    /// A model compiled by TVM was asked for, and nothing here runs one.
+    #[error(transparent)]
+    NoTvm(#[from] NoTvm),
 }
 
 impl LoadError {

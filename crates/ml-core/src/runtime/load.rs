@@ -7,7 +7,7 @@ use super::shadow::Shadow;
 use super::variants::{self, Here};
 use super::{
     Backend, Device, LoadError, LoadErrorKind, Loaded, Machine, Model, ModelOptions, NoDevice, ORIGINAL,
-    RuntimeChoice, Variant, error, onnxruntime, rten,
+    RuntimeChoice, Variant, error, onnxruntime, rten, tvm,
 };
 use crate::ThreadPlan;
 
@@ -40,7 +40,7 @@ impl Model {
 /// Finds the device that is meant.
 fn device(options: &ModelOptions) -> Result<Device, NoDevice> {
     let found = match options.runtime {
-        RuntimeChoice::Rten => None,
+        RuntimeChoice::Rten | RuntimeChoice::Tvm => None,
         RuntimeChoice::OnnxRuntime | RuntimeChoice::Auto => {
             onnxruntime::device(options.onnxruntime_path.as_deref(), options.device)
         }
@@ -49,7 +49,8 @@ fn device(options: &ModelOptions) -> Result<Device, NoDevice> {
         (Some(device), _) => device,
         // That there is none is the error of the load.
         (None, RuntimeChoice::OnnxRuntime) => Ok(Device::Cpu),
-        (None, _) => rten::device(options.device),
+        (None, RuntimeChoice::Tvm) => options.device.on_cpu_only(tvm::NAME),
+        (None, _) => options.device.on_cpu_only(rten::NAME),
     }
 }
 
@@ -79,6 +80,7 @@ fn load_on(original: &Path, options: &ModelOptions) -> Result<Model, LoadError> 
 fn here(options: &ModelOptions) -> Here {
     let found = match options.runtime {
         RuntimeChoice::Rten => None,
+        RuntimeChoice::Tvm => Some(tvm::NAME.to_owned()),
         RuntimeChoice::OnnxRuntime | RuntimeChoice::Auto => {
             onnxruntime::name(options.onnxruntime_path.as_deref())
         }
@@ -95,6 +97,7 @@ fn load_backend(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>,
     error::check_file(path)?;
     match options.runtime {
         RuntimeChoice::Rten => rten::load(path, options),
+        RuntimeChoice::Tvm => tvm::load(path, options),
         RuntimeChoice::OnnxRuntime => onnxruntime::load(path, options),
         RuntimeChoice::Auto => load_auto(path, options),
     }

@@ -13,8 +13,8 @@ use zerocopy::IntoBytes;
 use super::elastic::Elastic;
 use super::tensor::narrow;
 use super::{
-    Backend, Device, Dimension, ElementType, LoadError, LoadErrorKind, ModelOptions, NoDevice, OutputTensor,
-    Outputs, Signature, Tensor, TensorInfo,
+    Backend, Device, Dimension, ElementType, LoadError, LoadErrorKind, ModelOptions, OutputTensor, Outputs,
+    Signature, Tensor, TensorInfo,
 };
 use crate::{ModelError, ThreadPlan};
 
@@ -46,17 +46,6 @@ pub(super) fn load(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backen
     let narrow = (0..runners.max(1)).map(|_| pool(intra_op)).collect();
     let pools = Elastic::new(narrow, (wide > intra_op).then(|| pool(wide)));
     Ok(Box::new(Rten { model, signature, inputs, outputs, pools }))
-}
-
-/// Returns the CPU, or why what was asked for cannot be had.
-pub(super) fn device(wanted: Device) -> Result<Device, NoDevice> {
-    match wanted {
-        Device::Auto | Device::Cpu => Ok(Device::Cpu),
-        device => {
-            let reason = format!("{NAME} offers cpu; ONNX Runtime, built for it, would offer more");
-            Err(NoDevice { device, reason })
-        }
-    }
 }
 
 fn load_error(path: &Path, error: &rten::LoadError) -> LoadError {
