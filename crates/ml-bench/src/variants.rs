@@ -21,7 +21,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use ml_core::{
-    Device, Model, ModelOptions, ORIGINAL, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes,
+    Device, Model, ModelOptions, ORIGINAL, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes, allocator,
     content_digest,
 };
 
@@ -155,7 +155,11 @@ impl Measured {
         options: &ModelOptions,
         item: Option<&Item>,
     ) -> Result<Self, Error> {
-        let resident = || Tree::of(std::process::id()).resident_bytes().unwrap_or(0);
+        let resident = || {
+            // What earlier models have left to the allocator would hide what this one takes.
+            allocator::give_back_what_is_free();
+            Tree::of(std::process::id()).resident_bytes().unwrap_or(0)
+        };
         let before = resident();
         let model = load(file, options)?;
         let unreadable = |source| Error::Read { path: file.to_owned(), source };

@@ -7,7 +7,6 @@ pub mod config;
 mod error;
 mod grpc;
 mod logs;
-mod memory;
 mod metrics;
 mod oip;
 mod onnx;

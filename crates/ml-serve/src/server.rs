@@ -15,14 +15,13 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use ml_core::{
     EngineBuilder, LoadError, Metrics, ModelOptions, OptimisedCopy, Pipeline, RuntimeChoice, ThreadPlan,
-    ThreadWishes, VariantChoice, WhenFull,
+    ThreadWishes, VariantChoice, WhenFull, allocator,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::announce::announce;
 use crate::config::{self, Config, ConfigError, Invocation, ModelControl};
-use crate::memory;
 use crate::metrics::HttpMetrics;
 use crate::onnx;
 use crate::registry::Registry;
@@ -165,7 +164,7 @@ impl Server {
             wide: config.wide_threads,
         });
         tracing::info!(%threads, "thread plan");
-        memory::keep_a_heap_for_each_cpu(threads.cpus);
+        allocator::keep_a_heap_for_each_cpu(threads.cpus);
         let preprocess = ml_core::preprocess_pool(threads.preprocess);
         let options = model_options(&config, threads);
         let factory = Factory { config, threads, metrics: Metrics::default(), preprocess, options };
@@ -334,7 +333,7 @@ async fn serve(config: &Config, http_threads: usize, state: &Data<State>) -> Res
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
     warm_up(state).await?;
-    memory::give_back_what_is_free();
+    allocator::give_back_what_is_free();
     // Only now: a port that answers is one that predicts.
     let grpc = match config.grpc_port {
         Some(port) => Some(grpc_server(config, port, http_threads, state)?),

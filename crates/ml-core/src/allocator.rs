@@ -4,7 +4,7 @@
 mod glibc {
     /// Lets threads share one heap for each CPU. By default every thread gets a heap of its own, up to eight a CPU, and each keeps
     /// what it once had in use; more threads than CPUs are never in the allocator at once, and seldom as many.
-    pub(crate) fn keep_a_heap_for_each_cpu(cpus: usize) {
+    pub fn keep_a_heap_for_each_cpu(cpus: usize) {
         let heaps = libc::c_int::try_from(cpus.max(1)).unwrap_or(libc::c_int::MAX);
         // SAFETY: The function takes two plain numbers, takes the allocator's own lock, and touches no memory in use.
         unsafe { libc::mallopt(libc::M_ARENA_MAX, heaps) };
@@ -12,7 +12,7 @@ mod glibc {
 
     /// Gives memory that was freed back to the system. Reading models and tokenizers takes some megabytes that the allocator
     /// keeps for later otherwise.
-    pub(crate) fn give_back_what_is_free() {
+    pub fn give_back_what_is_free() {
         // SAFETY: The function takes a plain number, may be called from any thread, and touches no memory in use.
         unsafe { libc::malloc_trim(0) };
     }
@@ -20,12 +20,14 @@ mod glibc {
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 mod other {
-    pub(crate) fn keep_a_heap_for_each_cpu(_: usize) {}
+    /// Does nothing: what this system's allocator keeps is its own affair.
+    pub fn keep_a_heap_for_each_cpu(_: usize) {}
 
-    pub(crate) fn give_back_what_is_free() {}
+    /// Does nothing: what this system's allocator keeps is its own affair.
+    pub fn give_back_what_is_free() {}
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub(crate) use glibc::*;
+pub use glibc::*;
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(crate) use other::*;
+pub use other::*;
