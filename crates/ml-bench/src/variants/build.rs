@@ -18,10 +18,13 @@ pub(super) fn build(
     calibrating: (&[Item], &[Option<usize>]),
     progress: &Progress,
 ) -> Result<Vec<(Recipe, PathBuf)>, Error> {
+    let recipes: Vec<Recipe> = options.variants.iter().chain(&options.compared).copied().collect();
+    if recipes.is_empty() {
+        return Ok(Vec::new());
+    }
     let workload = &options.workload;
     let failed = |source| Error::Pass { variant: "original".to_owned(), source };
     let model = prepared(&Model::read(&workload.model)?).map_err(failed)?;
-    let recipes: Vec<Recipe> = options.variants.iter().chain(&options.compared).copied().collect();
     let place = (options.folder.as_path(), workload.runtime);
     let shop = Workshop::new(model, calibrating, options.gates.accuracy_loss_max, place, progress);
     let stem = stem(&workload.model);
