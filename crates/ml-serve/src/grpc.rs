@@ -5,7 +5,7 @@ mod compression;
 mod counted;
 mod deadline;
 mod describe;
-mod request;
+pub(crate) mod request;
 mod serve;
 mod service;
 mod settings;
