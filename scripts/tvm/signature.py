@@ -18,6 +18,9 @@ ELEMENTS = {
     TensorProto.INT32: "i32",
     TensorProto.INT64: "i64",
     TensorProto.UINT8: "u8",
+    TensorProto.UINT16: "u16",
+    TensorProto.UINT32: "u32",
+    TensorProto.UINT64: "u64",
 }
 PART_BYTES = 1 << 18
 
