@@ -56,6 +56,8 @@ pub struct VariantsOptions {
     pub rten: bool,
     /// Whether the original is measured on OpenVINO, too, which the found ONNX Runtime must offer.
     pub openvino: bool,
+    /// The original as TVM has compiled it, measured too; needs the feature `tvm`.
+    pub tvm: Option<PathBuf>,
     /// Where the variants and the manifest go.
     pub folder: PathBuf,
     /// Interleaved rounds of timing.
@@ -101,8 +103,8 @@ pub fn variants(options: &VariantsOptions) -> Result<VariantsReport, Error> {
     for (recipe, file) in made.chain(options.also.iter().map(|file| (None, file))) {
         models.push(Measured::load(recipe, file, &bare(workload.runtime), items.first())?);
     }
-    for (name, model_options) in elsewhere(options) {
-        let measured = Measured::load(None, &workload.model, &model_options, items.first())?;
+    for (name, file, model_options) in elsewhere(options) {
+        let measured = Measured::load(None, file, &model_options, items.first())?;
         models.push(Measured { name: name.to_owned(), ..measured });
     }
     let quality = quality::measure(&models, &items, &held_out, &progress)?;
@@ -113,13 +115,15 @@ pub fn variants(options: &VariantsOptions) -> Result<VariantsReport, Error> {
 }
 
 /// Where else the original is measured, and what it is called there.
-fn elsewhere(options: &VariantsOptions) -> Vec<(&'static str, ModelOptions)> {
+fn elsewhere(options: &VariantsOptions) -> Vec<(&'static str, &Path, ModelOptions)> {
+    let original = &*options.workload.model;
     let openvino = ModelOptions { device: Device::OpenVino, ..bare(RuntimeChoice::OnnxRuntime) };
     let places = [
-        (options.rten, "original-on-rten", bare(RuntimeChoice::Rten)),
-        (options.openvino, "original-on-openvino", openvino),
+        (options.rten.then_some(original), "original-on-rten", bare(RuntimeChoice::Rten)),
+        (options.openvino.then_some(original), "original-on-openvino", openvino),
+        (options.tvm.as_deref(), "original-on-tvm", bare(RuntimeChoice::Tvm)),
     ];
-    places.into_iter().filter(|(wanted, ..)| *wanted).map(|(_, name, place)| (name, place)).collect()
+    places.into_iter().filter_map(|(file, name, place)| Some((name, file?, place))).collect()
 }
 
 /// Returns the lines for calibration, and those that are measured on.

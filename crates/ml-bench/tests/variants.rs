@@ -30,6 +30,7 @@ fn options(name: &str, variants: &[Recipe], compared: &[Recipe]) -> VariantsOpti
         also: Vec::new(),
         rten: false,
         openvino: false,
+        tvm: None,
         folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join(name),
         rounds: count(2),
         // Speeds of a model this small say nothing.

@@ -121,6 +121,7 @@ Usage: ml-bench variants MODEL --data FILE [--flag value]...
   --also FILE,...        files of the same model, made elsewhere, to measure beside them (none)
   --rten                 measure the original on rten, too
   --openvino             measure the original on OpenVINO, too, which the ONNX Runtime in ORT_DYLIB_PATH must bring
+  --tvm FILE.so          measure the original as TVM has compiled it, too (built with the feature tvm)
   --folder DIR           where variants and manifest go (the model's folder)
   --rounds N             interleaved rounds of timing (7)
   --runtime WORD         auto, onnxruntime or rten (auto)
