@@ -26,6 +26,18 @@ pub mod prune;
 mod shapes;
 mod wire;
 
+/// What the fuzz target in `fuzz/` sees more than others.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Returns a model as the bytes of a file.
+    pub fn encoded(model: &crate::Model) -> std::io::Result<Vec<u8>> {
+        let mut stream = crate::wire::Stream::new(Vec::new());
+        crate::wire::Message::put(model, &mut stream);
+        stream.finish()
+    }
+}
+
 pub use check::Invalid;
 pub use file::{FileError, FileErrorKind, WriteOptions};
 pub use linear::Linear;

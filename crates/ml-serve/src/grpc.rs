@@ -4,7 +4,7 @@ mod answer;
 mod counted;
 mod deadline;
 mod describe;
-mod request;
+pub(crate) mod request;
 mod serve;
 mod service;
 mod settings;

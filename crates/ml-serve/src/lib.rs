@@ -5,6 +5,9 @@ mod arrow;
 mod body;
 pub mod config;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grpc;
 mod logs;
 mod memory;

@@ -1,7 +1,7 @@
 //! Any ONNX file as a pipeline, without code: tensors in, tensors out, whatever protocol they came by.
 
 mod columns;
-mod json;
+pub(crate) mod json;
 mod pipeline;
 mod runs;
 pub(crate) mod sequences;

@@ -9,7 +9,7 @@
 //!     2/model.onnx
 //! ```
 
-mod config;
+pub(crate) mod config;
 mod layout;
 mod load;
 mod poll;

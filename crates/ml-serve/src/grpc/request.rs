@@ -19,7 +19,7 @@ pub(super) const EMPTY_FINAL_RESPONSE: &str = "triton_enable_empty_final_respons
 ///
 /// # Errors
 /// Says which tensor or parameter is wrong, in Triton's words.
-pub(super) fn read(message: ModelInferRequest) -> Result<InferRequest, Refusal> {
+pub(crate) fn read(message: ModelInferRequest) -> Result<InferRequest, Refusal> {
     let model = message.model_name;
     let mut parameters = Parameters { binary_output: true, ..Parameters::default() };
     for (name, parameter) in &message.parameters {

@@ -183,7 +183,11 @@ impl TensorModel {
         answer
     }
 
-    fn read(&self, item: &str) -> Result<Tensors, ApiError> {
+    /// Reads an item of one row.
+    ///
+    /// # Errors
+    /// What is no JSON, and what is not as the model's inputs are.
+    pub fn read(&self, item: &str) -> Result<Tensors, ApiError> {
         let item: &RawValue = extract(item)?;
         let read = match &self.columns {
             Some(columns) => columns.read(item, &self.pipeline().signature().inputs),

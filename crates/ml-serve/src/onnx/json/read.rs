@@ -19,7 +19,7 @@ const DEPTH_USUAL: usize = 4;
 
 /// What an item has: a tensor for each of the model's inputs.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::onnx) struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     pub inputs: &'a [TensorInfo],
     /// Whether the first size of each input is the batch, which an item does not have.
     pub batched: bool,
@@ -41,7 +41,7 @@ impl<'a> Wanted<'a> {
 ///
 /// # Errors
 /// Names the place in the item, what stands there, and what is wanted.
-pub(in crate::onnx) fn read_item(text: &RawValue, wanted: Wanted<'_>) -> Result<Tensors, Rejection> {
+pub(crate) fn read_item(text: &RawValue, wanted: Wanted<'_>) -> Result<Tensors, Rejection> {
     let mut wrong = None;
     let mut parser = serde_json::Deserializer::from_str(text.get());
     let read = parser.deserialize_any(Item { wanted, wrong: &mut wrong });
