@@ -224,6 +224,15 @@ fn a_missing_library_says_where_it_was_looked_for_and_how_to_get_it() {
     assert!(error.contains("not an ONNX Runtime for this system"), "{error}");
 }
 
+#[cfg(not(feature = "tvm"))]
+#[test]
+fn a_program_without_tvm_says_how_it_is_built_with_it() {
+    let file = TemporaryFile::new("tvm.onnx", &onnx::model("Identity", 1, 17));
+    let error =
+        Model::load(&file.0, &options(RuntimeChoice::Tvm)).err().expect("it is not built in").to_string();
+    assert!(error.ends_with("built without TVM: build it with the cargo feature `tvm`"), "{error}");
+}
+
 /// Builds a library that says it is ONNX Runtime, and of which version, but can do nothing.
 fn library_that_says(version: &str) -> TemporaryFile {
     const SOURCE: &str = r#"
