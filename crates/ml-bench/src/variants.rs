@@ -52,6 +52,8 @@ pub struct VariantsOptions {
     pub also: Vec<PathBuf>,
     /// Whether the original is measured on rten, too.
     pub rten: bool,
+    /// The original as TVM has compiled it, measured too; needs the feature `tvm`.
+    pub tvm: Option<PathBuf>,
     /// Where the variants and the manifest go.
     pub folder: PathBuf,
     /// Interleaved rounds of timing.
@@ -93,9 +95,11 @@ pub fn variants(options: &VariantsOptions) -> Result<VariantsReport, Error> {
     for (recipe, file) in made.chain(options.also.iter().map(|file| (None, file))) {
         models.push(Measured::load(recipe, file, workload.runtime, items.first())?);
     }
-    if options.rten {
-        let measured = Measured::load(None, &workload.model, RuntimeChoice::Rten, items.first())?;
-        models.push(Measured { name: "original-on-rten".to_owned(), ..measured });
+    let on_rten = options.rten.then_some((&workload.model, RuntimeChoice::Rten, "original-on-rten"));
+    let on_tvm = options.tvm.as_ref().map(|file| (file, RuntimeChoice::Tvm, "original-on-tvm"));
+    for (file, runtime, name) in on_rten.into_iter().chain(on_tvm) {
+        let measured = Measured::load(None, file, runtime, items.first())?;
+        models.push(Measured { name: name.to_owned(), ..measured });
     }
     let quality = quality::measure(&models, &items, &held_out, &progress)?;
     let speeds = speed::measure(&models, &items, options.rounds, &progress)?;

@@ -29,6 +29,7 @@ fn options(name: &str, variants: &[Recipe], compared: &[Recipe]) -> VariantsOpti
         compared: compared.to_vec(),
         also: Vec::new(),
         rten: false,
+        tvm: None,
         folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join(name),
         rounds: count(2),
         // Speeds of a model this small say nothing.

@@ -120,6 +120,7 @@ Usage: ml-bench variants MODEL --data FILE [--flag value]...
   --compare NAME,...     variants that are made for comparison only (int8-dynamic,fp16)
   --also FILE,...        files of the same model, made elsewhere, to measure beside them (none)
   --rten                 measure the original on rten, too
+  --tvm FILE.so          measure the original as TVM has compiled it, too (built with the feature tvm)
   --folder DIR           where variants and manifest go (the model's folder)
   --rounds N             interleaved rounds of timing (7)
   --runtime WORD         auto, onnxruntime or rten (auto)
