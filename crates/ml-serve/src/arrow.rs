@@ -1,7 +1,7 @@
 //! Tables as Arrow has them: an IPC stream in, columns by name to a model's inputs, and one out, with a column for each output and
 //! one for errors.
 //!
-//! The reader is Arrow's own. It is given a body that is there as a whole, so it makes room for nothing that was not sent, and
+//! The reader is Arrow's own. It is given messages that are there as a whole, so it makes room for nothing that was not sent, and
 //! checks lengths, offsets and texts.
 
 mod cells;
@@ -14,7 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use arrow_array::{Array, ArrayRef, RecordBatch, make_array};
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
-use arrow_schema::SchemaRef;
+use arrow_ipc::root_as_message;
+use arrow_schema::{ArrowError, SchemaRef};
 use bytes::Bytes;
 
 use crate::ApiError;
@@ -80,13 +81,37 @@ fn most_elements(column: &ArrayRef) -> usize {
     children.map(|child| most_elements(&child)).fold(column.len(), usize::max)
 }
 
-fn decode(body: Bytes) -> Result<Option<Table>, arrow_schema::ArrowError> {
-    let (mut decoder, mut buffer, mut batches) = (StreamDecoder::new(), Buffer::from(body), Vec::new());
-    while let Some(batch) = decoder.decode(&mut buffer)? {
-        batches.push(batch);
+/// Decodes a stream message by message: of one that is not there as a whole the decoder makes room for what it says that it has, up to
+/// 64 MiB.
+fn decode(body: Bytes) -> Result<Option<Table>, ArrowError> {
+    let (mut decoder, mut rest, mut batches) = (StreamDecoder::new(), Buffer::from(body), Vec::new());
+    while !rest.is_empty() {
+        let bytes = message_bytes(&rest)?;
+        let mut message = rest.slice_with_length(0, bytes);
+        rest.advance(bytes);
+        while let Some(batch) = decoder.decode(&mut message)? {
+            batches.push(batch);
+        }
     }
     decoder.finish()?;
     Ok(decoder.schema().map(|schema| Table { schema, batches }))
+}
+
+/// Returns how many bytes the first message of a stream has: its length, its description and its body. The mark of the end counts as all
+/// that is left.
+fn message_bytes(stream: &[u8]) -> Result<usize, ArrowError> {
+    let early = || ArrowError::IpcError("it ends early".to_owned());
+    // Streams of old have no mark before the length.
+    let after_mark = stream.strip_prefix(&[0xFF; 4]).unwrap_or(stream);
+    let (length, after) = after_mark.split_first_chunk().ok_or_else(early)?;
+    let length = u32::from_le_bytes(*length) as usize;
+    if length == 0 {
+        return Ok(stream.len());
+    }
+    let (described, after) = after.split_at_checked(length).ok_or_else(early)?;
+    let message = root_as_message(described).map_err(|error| ArrowError::ParseError(error.to_string()))?;
+    let body = usize::try_from(message.bodyLength()).ok().filter(|body| *body <= after.len());
+    Ok(stream.len() - after.len() + body.ok_or_else(early)?)
 }
 
 #[cfg(test)]

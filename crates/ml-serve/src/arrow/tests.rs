@@ -48,6 +48,18 @@ fn what_is_cut_off_is_refused() {
 }
 
 #[test]
+fn a_message_that_is_not_there_as_a_whole_is_not_begun() {
+    let cut = stream(&[table(5)]);
+    // A length without anything, one with its mark, and a description without its body.
+    for body in
+        [&[0xFF, 0xFF, 0xFF, 0x7F, 0][..], &[0xFF, 0xFF, 0xFF, 0xFF, 1, 0, 0, 1], &cut[..cut.len() - 16]]
+    {
+        let error = Table::read(Bytes::copy_from_slice(body)).err().map(|error| error.to_string());
+        assert!(error.as_ref().is_some_and(|error| error.contains("it ends early")), "{error:?}");
+    }
+}
+
+#[test]
 fn lists_of_nothing_are_not_longer_than_the_body() {
     let rows = |length: i32| {
         let item = |data_type| Arc::new(Field::new("item", data_type, true));
