@@ -5,6 +5,8 @@
 
 #[path = "support/carry.rs"]
 mod carry;
+#[path = "support/iris.rs"]
+mod iris;
 #[path = "support/onnx.rs"]
 mod onnx;
 
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use half::f16;
 use ml_core::{Device, LoadErrorKind, Model, ModelOptions, RuntimeChoice, ThreadPlan, ThreadWishes, cosine};
-use ndarray::{Array2, array};
+use ndarray::array;
 
 use carry::{TemporaryFile, round_trip};
 
@@ -84,18 +86,14 @@ fn what_openvino_cannot_run_is_an_error_and_no_silent_fall_back() {
 fn openvino_answers_as_the_cpu_does_in_the_precision_that_it_names() {
     let test = "openvino_answers_as_the_cpu_does_in_the_precision_that_it_names";
     let Some(options) = options(test, Device::OpenVino) else { return };
-    let flowers = array![[5.1_f32, 3.5, 1.4, 0.2], [6.4, 3.2, 4.5, 1.5], [6.3, 3.3, 6.0, 2.5]];
     let run = |device| {
         let options = ModelOptions { device, ..options.clone() };
         let model = Model::load(root().join("examples/models/iris/model.onnx"), &options).expect("it loads");
         assert_eq!(model.device(), device);
-        let outputs = model.run(vec![("features", flowers.view().into())]).expect("the model runs");
-        let probabilities: Array2<f32> =
-            outputs.get("probabilities").expect("f32").into_owned().into_dimensionality().expect("two axes");
-        (model.runtime().to_owned(), probabilities)
+        (model.runtime().to_owned(), iris::probabilities(&model))
     };
     let ((name, own), (plain, expected)) = (run(Device::OpenVino), run(Device::Cpu));
-    let difference = (&own - &expected).mapv(f32::abs).into_iter().fold(0.0, f32::max);
+    let difference = iris::apart(&own, &expected);
     let alike = cosine(own.flatten().view(), expected.flatten().view());
     assert!(alike > 0.9999, "{own} is not {expected}: {alike}");
     match name.strip_prefix(&format!("{plain}, OpenVINO in ")) {

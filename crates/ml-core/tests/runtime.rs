@@ -3,6 +3,8 @@
 
 #[path = "support/carry.rs"]
 mod carry;
+#[path = "support/iris.rs"]
+mod iris;
 #[path = "support/onnx.rs"]
 mod onnx;
 
@@ -103,21 +105,11 @@ fn rten_takes_wider_integers_that_fit_and_refuses_those_that_do_not() {
 #[test]
 fn both_runtimes_give_the_answers_of_the_reference() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/models/iris");
-    let flowers = array![[5.1_f32, 3.5, 1.4, 0.2], [6.4, 3.2, 4.5, 1.5], [6.3, 3.3, 6.0, 2.5]];
     let answers = [RuntimeChoice::OnnxRuntime, RuntimeChoice::Rten].map(|runtime| {
         let model = Model::load(folder.join("model.onnx"), &options(runtime)).expect("the model loads");
-        assert_eq!(
-            model.signature().to_string(),
-            "the model takes features: f32[batch, 4] and gives probabilities: f32[batch, 3]"
-        );
-        assert_eq!(
-            model.signature().metadata.get("labels").map(String::as_str),
-            Some("setosa,versicolor,virginica")
-        );
-        let outputs = model.run(vec![("features", (&flowers).into())]).expect("the model runs");
-        outputs.get::<f32>("probabilities").expect("f32").into_owned()
+        iris::probabilities(&model)
     });
-    let difference = (&answers[0] - &answers[1]).mapv(f32::abs).into_iter().fold(0.0, f32::max);
+    let difference = iris::apart(&answers[0], &answers[1]);
     assert!(difference < 1e-6, "the runtimes differ by {difference}");
     for (row, species) in answers[0].outer_iter().zip([0, 1, 2]) {
         assert!(row[species] > 0.9, "{row}");

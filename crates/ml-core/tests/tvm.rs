@@ -2,6 +2,8 @@
 //! `scripts/tvm/run` installs; without it nothing is tested, and each test says so.
 #![allow(clippy::expect_used, reason = "a failed expectation is what a test ends with")]
 
+#[path = "support/iris.rs"]
+mod iris;
 #[path = "support/onnx.rs"]
 mod onnx;
 
@@ -115,23 +117,13 @@ fn an_output_is_taken_as_it_lies_in_memory_and_outlives_the_model() {
 
 #[test]
 fn tvm_gives_the_answers_and_the_signature_of_the_onnx_file() {
-    let flowers = array![[5.1_f32, 3.5, 1.4, 0.2], [6.4, 3.2, 4.5, 1.5], [6.3, 3.3, 6.0, 2.5]];
     let Some(onnx) = compiled("iris.onnx") else { return };
     let answers = [RuntimeChoice::Rten, RuntimeChoice::Tvm].map(|runtime| {
         let model =
             Model::load(&onnx, &options(runtime)).expect("the model loads, by the ONNX file's name, too");
-        assert_eq!(
-            model.signature().to_string(),
-            "the model takes features: f32[batch, 4] and gives probabilities: f32[batch, 3]"
-        );
-        assert_eq!(
-            model.signature().metadata.get("labels").map(String::as_str),
-            Some("setosa,versicolor,virginica")
-        );
-        let outputs = model.run(vec![("features", (&flowers).into())]).expect("the model runs");
-        outputs.get::<f32>("probabilities").expect("f32").into_owned()
+        iris::probabilities(&model)
     });
-    let difference = (&answers[0] - &answers[1]).mapv(f32::abs).into_iter().fold(0.0, f32::max);
+    let difference = iris::apart(&answers[0], &answers[1]);
     assert!(difference < 1e-6, "the runtimes differ by {difference}");
 }
 

@@ -29,14 +29,15 @@ fn parted(items: &[Item]) -> (&[Item], &[Item]) {
     items.split_at((items.len() / 4).max(1).min(items.len()))
 }
 
-/// Returns the profile that keeps at most `percent` of the weights of linear layers and stays nearest to the original.
+/// Returns the profile that keeps at most `percent` of the weights of linear layers and stays nearest to the original, and the model
+/// that was judged: it is fitted to a part of the items only.
 pub(super) fn search(
     model: &Model,
     percent: usize,
     items: &[Item],
     place: (&Path, RuntimeChoice),
     progress: &Progress,
-) -> Result<Profile, Error> {
+) -> Result<(Profile, Model), Error> {
     let all = blocks(model);
     let mut candidates: Vec<Profile> =
         HEADS.iter().filter_map(|heads| widest(&all, *heads, percent)).collect();
@@ -48,18 +49,18 @@ pub(super) fn search(
     }
     let (judged, fitted) = parted(items);
     let wanted = outputs(model, End::First, judged, place, progress)?;
-    let mut best: Option<(f64, Profile)> = None;
+    let mut best: Option<(f64, (Profile, Model))> = None;
     for profile in candidates {
         let pruned = prune(model, profile, fitted, place, progress)?;
         let found = outputs(&pruned, End::First, judged, place, progress)?;
         let cosines = wanted.iter().zip(&found).map(|(one, other)| cosine(one.row(0), other.row(0)));
         let mean = cosines.sum::<f64>() / wanted.len().max(1) as f64;
         progress.note(&format!("{profile:?}: mean cosine {mean:.4}"));
-        if best.is_none_or(|(least, _)| mean > least) {
-            best = Some((mean, profile));
+        if best.as_ref().is_none_or(|(least, _)| mean > *least) {
+            best = Some((mean, (profile, pruned)));
         }
     }
-    best.map(|(_, profile)| profile).ok_or_else(|| Error::Variants("no candidate could be judged".to_owned()))
+    best.map(|(_, found)| found).ok_or_else(|| Error::Variants("no candidate could be judged".to_owned()))
 }
 
 /// Returns the narrowest of some profiles that predicts as well as the original, but for a loss of accuracy (from 0 to 1).
@@ -72,7 +73,7 @@ pub(super) fn search_accurate(
     place: (&Path, RuntimeChoice),
     progress: &Progress,
 ) -> Result<Profile, Error> {
-    let (judged, fitted) = parted(items);
+    let (judged, _) = parted(items);
     let original = predictions(model, judged, place, progress)?;
     let labelled = labels.iter().take(judged.len()).any(Option::is_some);
     let truth: Vec<Option<usize>> =
@@ -83,8 +84,7 @@ pub(super) fn search_accurate(
     // Bisection: what a share predicts well, a larger one does, too.
     while low < high {
         let middle = low.midpoint(high);
-        let profile = search(model, SHARES[middle], items, place, progress)?;
-        let pruned = prune(model, profile, fitted, place, progress)?;
+        let (profile, pruned) = search(model, SHARES[middle], items, place, progress)?;
         let accuracy = right(&predictions(&pruned, judged, place, progress)?, &truth);
         progress.note(&format!(
             "{profile:?}: {:.4} of {} are right, {least:.4} are wanted",

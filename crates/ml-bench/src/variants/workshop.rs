@@ -70,7 +70,7 @@ impl<'a> Workshop<'a> {
 
     /// Returns the profile that keeps at most so many percent of the weights and stays nearest to the model.
     pub(super) fn searched(&self, percent: usize) -> Result<Profile, Error> {
-        let find = || search(&self.model, percent, self.items, self.place, self.progress);
+        let find = || Ok(search(&self.model, percent, self.items, self.place, self.progress)?.0);
         taken(&self.searched, percent, find).map(|profile| *profile)
     }
 
