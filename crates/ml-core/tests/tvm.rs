@@ -2,6 +2,8 @@
 //! `scripts/tvm/run` installs; without it nothing is tested, and each test says so.
 #![allow(clippy::expect_used, reason = "a failed expectation is what a test ends with")]
 
+#[path = "support/carry.rs"]
+mod carry;
 #[path = "support/iris.rs"]
 mod iris;
 #[path = "support/onnx.rs"]
@@ -15,7 +17,7 @@ use std::sync::LazyLock;
 use ml_core::{
     Element, LoadErrorKind, Model, ModelOptions, RuntimeChoice, Tensor, ThreadPlan, ThreadWishes, cosine,
 };
-use ndarray::{Array1, Array2, array, s};
+use ndarray::{Array1, Array2, array};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -77,13 +79,7 @@ where
     for<'a> Tensor<'a>: From<&'a Array1<T>> + From<ndarray::ArrayView1<'a, T>>,
 {
     let Some(model) = load(&format!("same-{data_type}.so")) else { return };
-    let outputs = model.run(vec![("x", values.into())]).expect("the model runs");
-    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), values.clone().into_dyn());
-
-    // A view with gaps has to be put in order first.
-    let outputs = model.run(vec![("x", values.slice(s![..;2]).into())]).expect("the model runs");
-    let every_other = values.slice(s![..;2]).to_owned().into_dyn();
-    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), every_other);
+    carry::returns(&model, values);
 
     let none = Array1::from(Vec::<T>::new());
     let error = model.run(vec![("x", (&none).into())]).err().expect("no rows are refused");

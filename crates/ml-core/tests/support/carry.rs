@@ -1,4 +1,5 @@
 //! Arrays there and back, through a model that returns what it is given.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::path::PathBuf;
 
@@ -33,12 +34,21 @@ where
     let name = format!("{:?}-{}-{data_type}.onnx", options.runtime, options.device);
     let file = TemporaryFile::new(&name, &onnx::model("Identity", data_type, 17));
     let model = Model::load(&file.0, options).expect("the model loads");
-    let outputs = model.run(vec![("x", values.into())]).expect("the model runs");
-    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), values.clone().into_dyn());
+    returns(&model, values);
 
     let none = Array1::from(Vec::<T>::new());
     let outputs = model.run(vec![("x", (&none).into())]).expect("the model takes no rows");
     assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), none.into_dyn());
+}
+
+/// Checks that a model returns an array unchanged.
+pub fn returns<T>(model: &Model, values: &Array1<T>)
+where
+    T: Element + PartialEq + std::fmt::Debug,
+    for<'a> Tensor<'a>: From<&'a Array1<T>> + From<ndarray::ArrayView1<'a, T>>,
+{
+    let outputs = model.run(vec![("x", values.into())]).expect("the model runs");
+    assert_eq!(outputs.get::<T>("y").expect("the same type").into_owned(), values.clone().into_dyn());
 
     // A view with gaps has to be put in order first.
     let outputs = model.run(vec![("x", values.slice(s![..;2]).into())]).expect("the model runs");
