@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(folder.join("inference.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .build_client(false)
+        .codec_path("crate::grpc::codec::Bounded")
         // Tensors stay where the transport put them.
         .bytes(".inference.ModelInferRequest.raw_input_contents")
         .bytes(".inference.ModelInferResponse.raw_output_contents")

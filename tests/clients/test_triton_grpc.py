@@ -231,6 +231,11 @@ class Clients(unittest.TestCase):
                 "unexpected explicit tensor data for input tensor 'INPUT0' of type 'FP32', expected datatype 'INT32'",
             ),
             (change(inputs=lambda inputs: inputs[0].shape.__setitem__(0, -1)), invalid, "has the size -1"),
+            (
+                change(inputs=lambda inputs: [inputs.add() for _ in range(20_000)]),
+                invalid,
+                "the message has 20005 tensors, raw contents and parameters; the limit is 16384",
+            ),
             (change(outputs=lambda outputs: outputs.add(name="O")), invalid, "unexpected inference output 'O'"),
         ]:
             with self.assertRaises(grpc.RpcError) as refused:

@@ -2,10 +2,10 @@
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
-    /// Lets threads share one heap for each CPU. By default every thread gets a heap of its own, up to eight a CPU, and each keeps
-    /// what it once had in use; more threads than CPUs are never in the allocator at once, and seldom as many.
-    pub fn keep_a_heap_for_each_cpu(cpus: usize) {
-        let heaps = libc::c_int::try_from(cpus.max(1)).unwrap_or(libc::c_int::MAX);
+    /// Lets threads share `heaps` heaps. By default every thread gets a heap of its own, up to eight a CPU, and each keeps what it once
+    /// had in use. Threads that share one wait for each other.
+    pub fn limit_heaps(heaps: usize) {
+        let heaps = libc::c_int::try_from(heaps.max(1)).unwrap_or(libc::c_int::MAX);
         // SAFETY: The function takes two plain numbers, takes the allocator's own lock, and touches no memory in use.
         unsafe { libc::mallopt(libc::M_ARENA_MAX, heaps) };
     }
@@ -21,7 +21,7 @@ mod glibc {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 mod other {
     /// Does nothing: what this system's allocator keeps is its own affair.
-    pub fn keep_a_heap_for_each_cpu(_: usize) {}
+    pub fn limit_heaps(_: usize) {}
 
     /// Does nothing: what this system's allocator keeps is its own affair.
     pub fn give_back_what_is_free() {}

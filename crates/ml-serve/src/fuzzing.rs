@@ -114,6 +114,7 @@ pub fn request(json: &[u8]) -> Option<Vec<Read>> {
 
 /// Reads a request as gRPC carries it.
 pub fn message(bytes: &[u8]) -> Option<Vec<Read>> {
+    crate::grpc::codec::check_request(bytes).ok()?;
     let message = ModelInferRequest::decode(bytes).ok()?;
     crate::grpc::request::read(message).ok().map(|request| reads(&request))
 }

@@ -1,6 +1,8 @@
 //! The Open Inference Protocol over gRPC: the same requests as `routes/oip.rs` takes, on a port of its own.
 
 mod answer;
+mod calls;
+pub(crate) mod codec;
 mod compression;
 mod counted;
 mod deadline;

@@ -33,6 +33,10 @@ use crate::{ApiError, grpc, logs, request, routes, served, shutdown, tasks};
 /// The longest that a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Heaps that threads share. With one a CPU, two threads of the gRPC server that had got the same one took 36 µs for a small call, and
+/// 26 with one each; the memory of a model under load is the same with 1, 2, 4 and 8.
+const HEAPS_PER_CPU: usize = 4;
+
 /// How long an early answer's connection is kept open for a caller that is still sending.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -164,7 +168,7 @@ impl Server {
             wide: config.wide_threads,
         });
         tracing::info!(%threads, "thread plan");
-        allocator::keep_a_heap_for_each_cpu(threads.cpus);
+        allocator::limit_heaps(HEAPS_PER_CPU * threads.cpus);
         let preprocess = ml_core::preprocess_pool(threads.preprocess);
         let options = model_options(&config, threads);
         let factory = Factory { config, threads, metrics: Metrics::default(), preprocess, options };

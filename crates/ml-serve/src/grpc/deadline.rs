@@ -1,12 +1,12 @@
 //! The time that a call's caller gives it, in the header `grpc-timeout`.
 //!
-//! tonic ends a call whose time is over as cancelled. Callers look for a deadline that was exceeded, and the engine should not begin
-//! what will be late: so a call's own deadline is a little before that.
+//! Callers end a call themselves when its time is over. The engine should not begin what will be late, and says so a little before that.
 
 use std::time::{Duration, Instant};
 
+use tonic::Request;
+use tonic::codegen::http::Extensions;
 use tonic::metadata::MetadataMap;
-use tonic::{Request, Status};
 
 /// How long before its caller a call gives up: more than timers are off.
 const AHEAD: Duration = Duration::from_millis(2);
@@ -16,13 +16,8 @@ const AHEAD: Duration = Duration::from_millis(2);
 struct Arrived(Instant);
 
 /// Notes when a call's head came.
-///
-/// # Errors
-/// Never.
-#[allow(clippy::result_large_err, reason = "this is what tonic calls")]
-pub(super) fn arrived(mut call: Request<()>) -> Result<Request<()>, Status> {
-    call.extensions_mut().insert(Arrived(Instant::now()));
-    Ok(call)
+pub(super) fn arrived(extensions: &mut Extensions) {
+    extensions.insert(Arrived(Instant::now()));
 }
 
 /// Returns when a call must have been answered.

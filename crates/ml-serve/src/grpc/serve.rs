@@ -3,6 +3,7 @@
 //! Each thread has its connections from their first byte to their last, as those of HTTP have: a pool whose threads take tasks from
 //! each other spends more on waking threads than on a small call.
 
+use std::error::Error;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::pin::pin;
@@ -10,25 +11,34 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use futures_util::future::select;
-use futures_util::{Stream, stream};
+use futures_util::future::{Either, select};
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
-use tonic::codec::CompressionEncoding;
-use tonic::service::Routes;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Server;
-use tonic_health::server::HealthReporter;
+use tokio::task::JoinSet;
 
-use super::DESCRIPTORS;
+use super::calls::Calls;
 use super::proto::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::service::Service;
-use super::{compression, deadline};
 use crate::state::State;
 
 /// How long no connection is taken when the system has no room for one.
 const FULL_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much of one call, and of all calls of a connection, may be under way before it is read.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
+/// How far the next timer of a thread is at most.
+///
+/// tokio wakes the thread, by a system call, for each timer that is set while none is nearer, even if it is the thread that sets it; and
+/// every call that has to wait sets one.
+const PULSE: Duration = Duration::from_millis(500);
+
+/// Why a connection ended before its time.
+type Failed = Box<dyn Error + Send + Sync>;
 
 /// A gRPC server that listens, until this is dropped.
 pub(crate) struct Listening {
@@ -44,18 +54,13 @@ pub(crate) fn listen(address: (&str, u16), threads: usize, state: &Arc<State>) -
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let (routes, health) = routes(state).map_err(io::Error::other)?;
+    let (calls, health) = Calls::of(state).map_err(io::Error::other)?;
     let (open, closed) = watch::channel(());
     let mut shares = Vec::new();
     for _ in 0..threads.max(1) {
         let (share, connections) = unbounded_channel();
         shares.push(share);
-        let serving = serve(connections, routes.clone(), Arc::clone(state));
-        start("grpc", closed.clone(), async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "a thread of the gRPC server ended");
-            }
-        })?;
+        start("grpc", closed.clone(), serve(connections, calls.clone(), Arc::clone(state)))?;
     }
     let state = Arc::clone(state);
     start("grpc-accept", closed, async move {
@@ -103,52 +108,44 @@ async fn accept(listener: TcpListener, shares: &[UnboundedSender<TcpStream>]) {
     }
 }
 
-/// The connections that a thread is given.
-fn incoming(
-    mut connections: UnboundedReceiver<TcpStream>,
-) -> impl Stream<Item = io::Result<tokio::net::TcpStream>> {
-    let ready = |connection: TcpStream| {
-        connection.set_nodelay(true)?;
-        tokio::net::TcpStream::from_std(connection)
-    };
-    stream::poll_fn(move |context| connections.poll_recv(context).map(|next| next.map(ready)))
+/// Answers all calls of the connections that a thread is given, until there are no more.
+async fn serve(mut connections: UnboundedReceiver<TcpStream>, calls: Calls, state: Arc<State>) {
+    tokio::spawn(async {
+        loop {
+            tokio::time::sleep(PULSE).await;
+        }
+    });
+    let mut open = JoinSet::new();
+    while let Some(connection) = connections.recv().await {
+        // Those that have ended are let go.
+        while open.try_join_next().is_some() {}
+        let answered = answer(connection, calls.clone(), Arc::clone(&state));
+        open.spawn(async {
+            if let Err(error) = answered.await {
+                tracing::debug!(error = error as Box<dyn Error>, "a connection failed");
+            }
+        });
+    }
+    while open.join_next().await.is_some() {}
 }
 
-async fn serve(
-    connections: UnboundedReceiver<TcpStream>,
-    routes: Routes,
-    state: Arc<State>,
-) -> Result<(), tonic::transport::Error> {
-    Server::builder()
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20)
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming(connections), async move { state.drained().await })
-        .await
-}
-
-/// The services, which all threads share, and who says that they serve.
-fn routes(state: &Arc<State>) -> Result<(Routes, HealthReporter), tonic_reflection::server::Error> {
-    let bytes_max = state.limits.body_bytes_max;
-    let service = GrpcInferenceServiceServer::new(Service { state: Arc::clone(state) })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Deflate)
-        .send_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Deflate)
-        .max_decoding_message_size(bytes_max)
-        .max_encoding_message_size(usize::MAX);
-    let (health_reporter, health) = tonic_health::server::health_reporter();
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    // Python's clients know only the older of the two.
-    let (reflection, older_reflection) = (reflection().build_v1()?, reflection().build_v1alpha()?);
-    let noted = |call| deadline::arrived(compression::in_kind(call));
-    let routes = Routes::new(InterceptedService::new(service, noted))
-        .add_service(health)
-        .add_service(reflection)
-        .add_service(older_reflection);
-    Ok((routes, health_reporter))
+/// Answers the calls of a connection. Once the server drains, its caller is told to make no more.
+async fn answer(connection: TcpStream, calls: Calls, state: Arc<State>) -> Result<(), Failed> {
+    connection.set_nodelay(true)?;
+    let connection = TokioIo::new(tokio::net::TcpStream::from_std(connection)?);
+    let serving = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        // No client of gRPC asks for the date.
+        .auto_date_header(false)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .serve_connection(connection, calls);
+    match select(pin!(serving), pin!(state.drained())).await {
+        Either::Left((ended, _)) => ended?,
+        Either::Right(((), mut serving)) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await?;
+        }
+    }
+    Ok(())
 }
