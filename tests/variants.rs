@@ -94,6 +94,29 @@ fn auto_chooses_by_what_was_measured() {
 }
 
 #[test]
+fn a_model_may_have_a_variant_of_its_own() {
+    let path = Path::new(folder()).join("model.onnx");
+    let path = path.to_str().unwrap();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("variants.toml");
+    let entry =
+        |name: &str, variant: &str| format!("[[models]]\npath = {path:?}\nname = \"{name}\"\n{variant}\n");
+    let entries = [entry("as-set", ""), entry("own", "variant = \"fp16-weights\"")].concat();
+    fs::write(&file, format!("variant = \"original\"\n{entries}")).unwrap();
+    let server =
+        Program::new(binary("ml-serve")).args(&["--config", file.to_str().unwrap(), "--port", "0"]).serve();
+    assert_eq!(served(&server, "as-set")["name"], "original");
+    assert_eq!(served(&server, "own")["name"], "fp16-weights");
+}
+
+#[test]
+fn tvm_is_refused_by_a_server_that_was_built_without_it() {
+    let ended = plain("original").args(&["--runtime", "tvm"]).run();
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let reason = "this program was built without TVM: build it with the cargo feature `tvm`";
+    assert!(ended.stderr.contains(reason), "{}", ended.stderr);
+}
+
+#[test]
 fn a_shadow_tells_how_far_a_variant_is_from_the_original() {
     for (variant, near) in [("packed", "0.0001"), ("packed-int8-mixed", "0.01")] {
         let server = sentiment(variant);

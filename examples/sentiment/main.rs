@@ -23,7 +23,7 @@ fn serve(server: Server) -> Result<Server, Box<dyn Error + Send + Sync>> {
                 .into(),
         );
     };
-    let sentiment = Sentiment::load(&entry.path, &server.model_options())?;
+    let sentiment = Sentiment::load(&entry.path, &server.model_options_of(entry))?;
     let info = ModelInfo {
         description: Some(
             "whether a text speaks well or ill of something, and its sentence embedding".to_owned(),

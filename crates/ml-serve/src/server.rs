@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::announce::announce;
-use crate::config::{self, Config, ConfigError, Invocation, ModelControl};
+use crate::config::{self, Config, ConfigError, Invocation, ModelControl, ModelEntry};
 use crate::metrics::HttpMetrics;
 use crate::onnx;
 use crate::registry::Registry;
@@ -185,6 +185,11 @@ impl Server {
         self.factory.options.clone()
     }
 
+    /// The same for one of the configuration's models, which may have a variant of its own.
+    pub fn model_options_of(&self, entry: &ModelEntry) -> ModelOptions {
+        self.factory.options_of(entry)
+    }
+
     /// Serves a pipeline as `/models/{name}`.
     #[must_use]
     pub fn pipeline<P>(self, name: &str, pipeline: P) -> Self
@@ -293,6 +298,7 @@ fn model_options(config: &Config, threads: ThreadPlan) -> ModelOptions {
             config::RuntimeChoice::Auto => RuntimeChoice::Auto,
             config::RuntimeChoice::OnnxRuntime => RuntimeChoice::OnnxRuntime,
             config::RuntimeChoice::Rten => RuntimeChoice::Rten,
+            config::RuntimeChoice::Tvm => RuntimeChoice::Tvm,
         },
         device: config.device,
         onnxruntime_path: config.onnxruntime_path.clone(),
@@ -301,13 +307,18 @@ fn model_options(config: &Config, threads: ThreadPlan) -> ModelOptions {
             config::OptimisedCopy::BesideModel => OptimisedCopy::BesideModel,
             config::OptimisedCopy::Never => OptimisedCopy::Never,
         },
-        variant: match config.variant.as_str() {
-            "auto" => VariantChoice::Auto,
-            name => VariantChoice::Named(name.to_owned()),
-        },
+        variant: variant_choice(&config.variant),
         // Raw tensors are put together as they come; a pipeline that packs says so itself.
         packed_batches: false,
         shadow_share: config.shadow_percent as f64 / 100.0,
+    }
+}
+
+/// Reads what a configuration says of variants.
+pub(crate) fn variant_choice(name: &str) -> VariantChoice {
+    match name {
+        "auto" => VariantChoice::Auto,
+        name => VariantChoice::Named(name.to_owned()),
     }
 }
 

@@ -25,7 +25,10 @@ pub(crate) use self::ready::{InputError, Inputs, Ready, check_bytes, check_count
 
 /// Returns whether a path is for one model, though it may look like a repository: it has a task, or settings of one.
 pub(crate) fn is_one_model(entry: &ModelEntry) -> bool {
-    entry.name.is_some() || entry.task.choice != TaskChoice::Auto || Folder::new(&*entry.path).has_settings()
+    entry.name.is_some()
+        || entry.variant.is_some()
+        || entry.task.choice != TaskChoice::Auto
+        || Folder::new(&*entry.path).has_settings()
 }
 
 /// Loads a model, and puts what it is for behind an engine.
@@ -46,7 +49,7 @@ pub(crate) fn serve(
     };
     let file = onnx::model_file(&entry.path)?;
     let TaskChoice::Ready(task) = choice else {
-        let model = Model::load(file, &factory.options)?;
+        let model = Model::load(file, &factory.options_of(entry))?;
         let settled = factory.settle_file(name, &model)?;
         let columns = match choice {
             TaskChoice::Tabular => Some(Columns::of(&model, &settled, &entry.task.columns)?),
@@ -56,7 +59,8 @@ pub(crate) fn serve(
     };
     // Images come one as large as the other: packing is for texts. Who names a file wants what is in it.
     let is_text = !matches!(task, Task::ImageClassification | Task::TokenClassification);
-    let options = ModelOptions { packed_batches: entry.path.is_dir() && is_text, ..factory.options.clone() };
+    let options =
+        ModelOptions { packed_batches: entry.path.is_dir() && is_text, ..factory.options_of(entry) };
     let model = Model::load(file, &options)?;
     tracing::info!(model = name, task = task.name(), "serving a ready-made task");
     Ok(ready_made(factory, name, task, model, &folder, &entry.task.options)?)

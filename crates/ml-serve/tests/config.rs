@@ -134,12 +134,14 @@ fn every_key_reaches_its_own_field() {
         [[models]]
         path = "models/a"
         name = "a-1"
+        variant = "fp16"
         [[models]]
         path = "b.onnx"
     "#;
-    let model = |path: &str, name: Option<&str>| ModelEntry {
+    let model = |path: &str, name: Option<&str>, variant: Option<&str>| ModelEntry {
         path: path.into(),
         name: name.map(str::to_owned),
+        variant: variant.map(str::to_owned),
         task: ModelTask::default(),
     };
     let expected = Config {
@@ -179,10 +181,10 @@ fn every_key_reaches_its_own_field() {
         log_format: LogFormat::Json,
         log_level: "warn,ml_serve=debug".into(),
         models: vec![
-            model("models/a", Some("a-1")),
-            model("b.onnx", None),
-            model("c", None),
-            model("--d", None),
+            model("models/a", Some("a-1"), Some("fp16")),
+            model("b.onnx", None, None),
+            model("c", None, None),
+            model("--d", None, None),
         ],
     };
     assert_eq!(config(text, &[], &["c", "--", "--d"]), expected);
@@ -254,7 +256,7 @@ fn only_a_path_may_be_other_than_unicode() {
     assert_eq!(config.onnxruntime_path, Some(text(b"").into()));
     assert_eq!(
         config.models,
-        [ModelEntry { path: text(b"model").into(), name: None, task: ModelTask::default() }]
+        [ModelEntry { path: text(b"model").into(), name: None, variant: None, task: ModelTask::default() }]
     );
     let error = read(["--log-level".into(), text(b"info,a=")]).unwrap_err().to_string();
     assert!(error.starts_with("flag --log-level: log_level is \"info,a=\u{fffd}\"; it takes "), "{error}");

@@ -94,6 +94,8 @@ pub enum RuntimeChoice {
     OnnxRuntime,
     /// rten only.
     Rten,
+    /// Apache TVM, for models that were compiled with it. Needs the feature `tvm`.
+    Tvm,
 }
 
 /// Where ONNX Runtime's optimised form of a model is kept.
@@ -132,6 +134,8 @@ pub struct ModelEntry {
     pub path: PathBuf,
     /// Name in URLs; `None` is taken from the path.
     pub name: Option<String>,
+    /// Which form of it serves; `None` is as the setting `variant` says.
+    pub variant: Option<String>,
     /// What is made of it.
     pub task: ModelTask,
 }

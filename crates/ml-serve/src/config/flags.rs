@@ -47,7 +47,7 @@ pub(super) fn read(args: impl IntoIterator<Item = OsString>) -> Result<CommandLi
 impl Flags {
     fn add_model(&mut self, path: &OsStr) -> Result<(), ConfigError> {
         let path = form::path("model", path).map_err(|problem| Origin::Arguments.refuse(problem))?;
-        self.models.push(ModelEntry { path, name: None, task: ModelTask::default() });
+        self.models.push(ModelEntry { path, name: None, variant: None, task: ModelTask::default() });
         Ok(())
     }
 

@@ -16,6 +16,12 @@ const NAME: Field = Field {
     check: form::is_name,
 };
 
+const VARIANT: Field =
+    Field { key: "models.variant", takes: "auto, original, or a variant's name", check: form::is_name };
+
+/// The keys of this file, for hints.
+const KEYS: [&str; 3] = ["path", "name", "variant"];
+
 /// One key of the tables: a text of a checked form.
 struct Field {
     key: &'static str,
@@ -35,18 +41,19 @@ fn entry(place: &Place<'_>, table: &Spanned<DeValue<'_>>) -> Result<ModelEntry, 
     let DeValue::Table(fields) = table.get_ref() else {
         return Err(not_tables(place, table));
     };
-    let (mut path, mut name, mut task) = (None, None, ModelTask::default());
+    let (mut path, mut name, mut variant, mut task) = (None, None, None, ModelTask::default());
     for (key, value) in in_order(fields) {
         let refuse = |problem| place.line(key.span().start).refuse(problem);
         match key.get_ref().as_ref() {
             "path" => path = Some(PATH.text(value.get_ref()).map_err(refuse)?),
             "name" => name = Some(NAME.text(value.get_ref()).map_err(refuse)?),
+            "variant" => variant = Some(VARIANT.text(value.get_ref()).map_err(refuse)?),
             other if tasks::take(&mut task, place, other, value)? => {}
             other => return Err(refuse(unknown(other))),
         }
     }
     match path {
-        Some(path) => Ok(ModelEntry { path: path.into(), name, task }),
+        Some(path) => Ok(ModelEntry { path: path.into(), name, variant, task }),
         None => {
             let problem = Problem::Missing { key: PATH.key, takes: PATH.takes };
             Err(place.line(table.span().start).refuse(problem))
@@ -82,7 +89,7 @@ fn unknown(key: &str) -> Problem {
     let hint = if SETTINGS.iter().any(|setting| setting.key == key) {
         Some("settings stand above the first [[models]]".to_owned())
     } else {
-        nearest(key, ["path", "name"].into_iter().chain(tasks::KEYS)).map(did_you_mean)
+        nearest(key, KEYS.into_iter().chain(tasks::KEYS)).map(did_you_mean)
     };
     Problem::Unknown { key: Some(format!("models.{key}")), hint }
 }

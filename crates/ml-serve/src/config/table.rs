@@ -74,6 +74,7 @@ pub const SETTINGS: &[Setting] = &[
             Choice { word: "auto", set: |config| config.runtime = RuntimeChoice::Auto },
             Choice { word: "onnxruntime", set: |config| config.runtime = RuntimeChoice::OnnxRuntime },
             Choice { word: "rten", set: |config| config.runtime = RuntimeChoice::Rten },
+            Choice { word: "tvm", set: |config| config.runtime = RuntimeChoice::Tvm },
         ]),
     },
     Setting {

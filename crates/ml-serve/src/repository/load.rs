@@ -12,12 +12,13 @@ use super::config;
 use super::layout;
 use super::settle::{Settled, settle};
 use crate::ApiError;
-use crate::config::{Config, ModelControl};
+use crate::config::{Config, ModelControl, ModelEntry};
 use crate::grpc::proto::ModelConfig;
 use crate::grpc::proto::model_version_policy::PolicyChoice;
 use crate::onnx::{Columns, OnnxPipeline, TensorModel};
 use crate::registry::Registry;
 use crate::served::{engine, within};
+use crate::server::variant_choice;
 use crate::state::Model;
 
 /// The time that the first prediction of a model may take.
@@ -34,6 +35,15 @@ pub(crate) struct Factory {
 }
 
 impl Factory {
+    /// Returns how one of the configuration's models is loaded.
+    pub fn options_of(&self, entry: &ModelEntry) -> ModelOptions {
+        let options = self.options.clone();
+        match &entry.variant {
+            Some(name) => ModelOptions { variant: variant_choice(name), ..options },
+            None => options,
+        }
+    }
+
     /// Loads one version of a model, and lets it answer its example.
     ///
     /// # Errors

@@ -47,7 +47,11 @@ pub(super) fn settle(
     let signature = model.signature();
     let could_batch = knows_rows(signature);
     let batched = batched(&config, signature, could_batch)?;
-    let runtime = if model.runtime().starts_with("rten") { "rten" } else { "onnxruntime" };
+    let runtime = match model.runtime() {
+        rten if rten.starts_with("rten") => "rten",
+        tvm if tvm.starts_with("TVM") => "tvm",
+        _ => "onnxruntime",
+    };
     check_tensors(&config, signature)?;
     let schedule = Schedule::read(&config)?;
     let plan = plan(&mut config, signature, batched, folder)?;
@@ -72,8 +76,8 @@ fn check(name: &str, config: &ModelConfig) -> Result<(), String> {
         return Err(format!("the configuration names the model '{}', its folder '{name}'", config.name));
     }
     for (key, value, known) in [
-        ("backend", &config.backend, ["", "onnxruntime", "rten"]),
-        ("platform", &config.platform, ["", "onnxruntime_onnx", "rten_onnx"]),
+        ("backend", &config.backend, ["", "onnxruntime", "rten", "tvm"]),
+        ("platform", &config.platform, ["", "onnxruntime_onnx", "rten_onnx", "tvm_onnx"]),
     ] {
         if !known.contains(&value.as_str()) {
             return Err(format!("the {key} '{value}' is not served; only ONNX models are"));

@@ -33,9 +33,9 @@ fn a_wrong_flag_is_refused() {
         ),
         (
             &["--runtime=rtne"],
-            "flag --runtime: runtime is \"rtne\"; it takes auto, onnxruntime or rten; did you mean rten?",
+            "flag --runtime: runtime is \"rtne\"; it takes auto, onnxruntime, rten or tvm; did you mean rten?",
         ),
-        (&["--runtime=torch"], "flag --runtime: runtime is \"torch\"; it takes auto, onnxruntime or rten"),
+        (&["--runtime=torch"], "flag --runtime: runtime is \"torch\"; it takes auto, onnxruntime, rten or tvm"),
         (&["--onnxruntime-path="], "flag --onnxruntime-path: onnxruntime_path is \"\"; it takes a path"),
         (&[""], "arguments: model is \"\"; it takes a path"),
         (&["--config=absent.toml"], "absent.toml: cannot be read: no such file"),
@@ -85,7 +85,7 @@ fn a_wrong_file_is_refused_with_its_line() {
         ),
         ("port = 1.5", " line 1: port is the float 1.5; it takes a whole number: 0 to 65535"),
         ("host = true", " line 1: host is the boolean true; it takes a string: an IP address or host name"),
-        ("runtime = [1]", " line 1: runtime is an array; it takes a string: auto, onnxruntime or rten"),
+        ("runtime = [1]", " line 1: runtime is an array; it takes a string: auto, onnxruntime, rten or tvm"),
         (
             "body_bytes_max = {}",
             " line 1: body_bytes_max is a table; it takes a whole number or a string: 1KiB to 1GiB",
@@ -104,6 +104,11 @@ fn a_wrong_file_is_refused_with_its_line() {
         (
             "[[models]]\npath = \"a\"\nport = 1",
             " line 3: unknown setting models.port; settings stand above the first [[models]]",
+        ),
+        ("[[models]]\nvarient = \"a\"", " line 2: unknown setting models.varient; did you mean variant?"),
+        (
+            "[[models]]\nvariant = \"\"",
+            " line 2: models.variant is the string \"\"; it takes a string: auto, original, or a variant's name",
         ),
         ("[[models]]\npath = \"\"", " line 2: models.path is the string \"\"; it takes a string: a path"),
         (
