@@ -47,21 +47,27 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'stati
 /// Returns the pattern that a path belongs to, for logs and metrics; `unmatched` where there is none.
 pub(crate) fn pattern(path: &str) -> &'static str {
     let path = path.strip_suffix('/').filter(|path| *path == "/v2").unwrap_or(path);
-    let is_part = |pattern: &str, part: &str| match pattern.starts_with('{') {
-        true => !part.is_empty(),
-        false => pattern == part,
-    };
-    let matches = |pattern: &str| {
-        let (mut parts, mut patterns) = (path.split('/'), pattern.split('/'));
-        loop {
-            match (patterns.next(), parts.next()) {
-                (None, None) => return true,
-                (Some(pattern), Some(part)) if is_part(pattern, part) => {}
-                _ => return false,
-            }
+    all().find(|(_, pattern, _)| belongs(path, pattern)).map_or("unmatched", |(_, pattern, _)| pattern)
+}
+
+/// Whether a path is of a pattern, in which a name in braces stands for a part that is not empty.
+///
+/// Byte by byte: it is asked for every request, and of most patterns the first bytes tell that it is not.
+fn belongs(path: &str, pattern: &str) -> bool {
+    let (mut path, mut pattern) = (path.as_bytes(), pattern.as_bytes());
+    while let [next, rest @ ..] = pattern {
+        let (of_path, of_pattern) = if *next == b'{' {
+            let end_of = |text: &[u8]| text.iter().position(|byte| *byte == b'/').unwrap_or(text.len());
+            (end_of(path), &pattern[end_of(pattern)..])
+        } else {
+            (usize::from(path.first() == Some(next)), rest)
+        };
+        if of_path == 0 {
+            return false;
         }
-    };
-    all().find(|(_, pattern, _)| matches(pattern)).map_or("unmatched", |(_, pattern, _)| pattern)
+        (path, pattern) = (&path[of_path..], of_pattern);
+    }
+    path.is_empty()
 }
 
 /// Whether a path is one of text-embeddings-inference's.

@@ -35,7 +35,10 @@ fn a_wrong_flag_is_refused() {
             &["--runtime=rtne"],
             "flag --runtime: runtime is \"rtne\"; it takes auto, onnxruntime, rten or tvm; did you mean rten?",
         ),
-        (&["--runtime=torch"], "flag --runtime: runtime is \"torch\"; it takes auto, onnxruntime, rten or tvm"),
+        (
+            &["--runtime=torch"],
+            "flag --runtime: runtime is \"torch\"; it takes auto, onnxruntime, rten or tvm",
+        ),
         (&["--onnxruntime-path="], "flag --onnxruntime-path: onnxruntime_path is \"\"; it takes a path"),
         (&[""], "arguments: model is \"\"; it takes a path"),
         (&["--config=absent.toml"], "absent.toml: cannot be read: no such file"),
