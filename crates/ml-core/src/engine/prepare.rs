@@ -142,8 +142,9 @@ impl<P: Pipeline> Preparer<P> {
         let rest = cost.of(items.len()).unwrap_or_default();
         match self.pool.as_ref().filter(|pool| rest >= pool.hand_over * HAND_OVERS_TO_PAY) {
             Some(pool) => {
+                // Boxed: most calls take the other way.
                 let shared = pool.each(items.collect(), rest, move |item| guarded(stage, || work(item)));
-                done.extend(shared.await);
+                done.extend(Box::pin(shared).await);
                 lap();
             }
             None => {

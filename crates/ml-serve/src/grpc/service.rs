@@ -71,7 +71,8 @@ impl Service {
         let asked = request::read(message)?;
         let id = asked.id.clone();
         let usual = Usual { deadline, priority: Priority::Interactive };
-        let (outputs, _) = infer::infer(&self.state, (model, contract), asked, usual).await?;
+        let inferring = Box::pin(infer::infer(&self.state, (model, contract), asked, usual));
+        let (outputs, _) = inferring.await?;
         Ok(answer::write(contract, id, outputs))
     }
 }

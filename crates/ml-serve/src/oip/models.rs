@@ -105,8 +105,10 @@ pub(crate) async fn call(
 ) -> Result<(Tensors, Timings), Refusal> {
     let calling = async {
         match (position, &model.pipeline().settled().plan) {
-            (Some(at), Some(plan)) => sequences::step((name, model, plan), inputs, at, options).await,
-            _ => model.infer(inputs, options).await.map_err(ApiError::Engine),
+            (Some(at), Some(plan)) => {
+                Box::pin(sequences::step((name, model, plan), inputs, at, options)).await
+            }
+            _ => Box::pin(model.infer(inputs, options)).await.map_err(ApiError::Engine),
         }
     };
     let answer = match options.deadline {
