@@ -1,4 +1,5 @@
 //! A layer against the same in exact numbers, one path against the other, a row alone against the row among others.
+#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of a test file for no tests")]
 
 use ml_kernels::{Activation, Int8Linear, LinearError, Parts, Path};
 use proptest::prelude::*;
