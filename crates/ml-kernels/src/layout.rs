@@ -61,11 +61,16 @@ impl Panel {
             scales: lanes(columns, first, |column| scales[column]),
             bias: lanes(columns, first, |column| bias.get(column).copied().unwrap_or(0.0)),
         };
-        let weights = (0..rows.div_ceil(GROUP)).flat_map(|group| vectors().map(move |first| (group, first)));
+        let groups = rows.div_ceil(GROUP);
+        // With room for just what is there: it is most of what a model takes.
+        let mut weights = Vec::with_capacity(groups * vectors().len());
+        for group in 0..groups {
+            weights.extend(vectors().map(|first| line(group, first)));
+        }
         let outliers = (0..outliers).flat_map(|row| vectors().map(move |first| (row, first)));
         Self {
             columns,
-            weights: weights.map(|(group, first)| line(group, first)).collect(),
+            weights,
             finish: vectors().map(finish).collect(),
             outliers: outliers
                 .map(|(row, first)| lanes(columns, first, |column| outlier_weight(row, column)))
@@ -81,8 +86,10 @@ fn lanes<T: Default>(columns: usize, first: usize, number: impl Fn(usize) -> T) 
 
 /// Where to take the largest and smallest number of a row, and what stands in for the columns of outliers: of each sixteen columns
 /// a bit for each that is quantised.
-pub(crate) fn masks(width: usize, outliers: &[usize]) -> Vec<u16> {
-    let bit = |column: usize| u16::from(column < width && !outliers.contains(&column));
-    let mask = |first: usize| (0..LANES).fold(0, |mask, lane| mask | bit(first + lane) << lane);
-    (0..width).step_by(LANES).map(mask).collect()
+pub(crate) fn masks(is_outlier: &[bool]) -> Vec<u16> {
+    let mask = |columns: &[bool]| {
+        let bits = columns.iter().enumerate().map(|(lane, is_outlier)| u16::from(!is_outlier) << lane);
+        bits.fold(0, |mask, bit| mask | bit)
+    };
+    is_outlier.chunks(LANES).map(mask).collect()
 }

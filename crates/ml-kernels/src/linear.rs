@@ -97,12 +97,11 @@ pub enum LinearError {
     },
 }
 
-/// Quantised rows, their floats, and where their products go.
+/// Quantised rows, and what is done with their products.
 pub(crate) struct Block<'a> {
-    pub(crate) floats: &'a [f32],
-    pub(crate) width: usize,
     pub(crate) rows: &'a Rows,
-    pub(crate) outliers: &'a [usize],
+    /// Outliers of each row.
+    pub(crate) outliers: usize,
     pub(crate) gelu: bool,
     /// From a row of the output to the next.
     pub(crate) stride_out: usize,
@@ -111,6 +110,20 @@ pub(crate) struct Block<'a> {
 impl Block<'_> {
     pub(crate) fn integers(&self, row: usize) -> &[u8] {
         &self.rows.integers[row * self.rows.stride..][..self.rows.stride]
+    }
+
+    pub(crate) fn outliers(&self, row: usize) -> &[f32] {
+        &self.rows.outliers[row * self.outliers..][..self.outliers]
+    }
+
+    /// The scales of some rows.
+    pub(crate) fn scales<const M: usize>(&self, first: usize) -> Option<&[f32; M]> {
+        self.rows.scales.get(first..)?.first_chunk()
+    }
+
+    /// The zeros of some rows.
+    pub(crate) fn zeros<const M: usize>(&self, first: usize) -> Option<&[i32; M]> {
+        self.rows.zeros.get(first..)?.first_chunk()
     }
 }
 
@@ -121,9 +134,13 @@ impl Int8Linear {
     /// When the sizes of the parts do not agree, or a row is too wide.
     pub fn new(parts: &Parts<'_>) -> Result<Self, LinearError> {
         parts.check()?;
+        let mut is_outlier = vec![false; parts.width_in];
+        parts.outliers.iter().for_each(|&column| is_outlier[column] = true);
         let mut first = 0;
         let panels = parts.widths_out.iter().map(|width| {
-            let panels = (0..*width).step_by(PANEL).map(|at| parts.panel(first + at, PANEL.min(width - at)));
+            let panels = (0..*width)
+                .step_by(PANEL)
+                .map(|at| parts.panel(&is_outlier, first + at, PANEL.min(width - at)));
             let panels = panels.collect();
             first += width;
             panels
@@ -132,7 +149,7 @@ impl Int8Linear {
             width_in: parts.width_in,
             panels: panels.collect(),
             widths_out: parts.widths_out.to_vec(),
-            masks: masks(parts.width_in, parts.outliers),
+            masks: masks(&is_outlier),
             outliers: parts.outliers.to_vec(),
             activation: parts.activation,
             path: Path::Fastest,
@@ -181,16 +198,15 @@ impl Int8Linear {
         scratch: &mut Rows,
     ) {
         scratch.resize(count, self.width_in.next_multiple_of(LANES));
+        scratch.take_outliers(floats, self.width_in, &self.outliers);
         let engine = Engine::of(self.path);
         for (row, floats) in floats.chunks_exact(self.width_in).enumerate() {
             engine.quantise(floats, &self.masks, scratch, row);
         }
         for ((panels, width), output) in self.panels.iter().zip(&self.widths_out).zip(outputs) {
             let block = Block {
-                floats,
-                width: self.width_in,
                 rows: scratch,
-                outliers: &self.outliers,
+                outliers: self.outliers.len(),
                 gelu: self.activation == Activation::Gelu,
                 stride_out: *width,
             };
@@ -286,9 +302,8 @@ impl Parts<'_> {
         }
     }
 
-    fn panel(&self, first: usize, columns: usize) -> Panel {
+    fn panel(&self, is_outlier: &[bool], first: usize, columns: usize) -> Panel {
         let all = self.scales.len();
-        let is_outlier: Vec<bool> = (0..self.width_in).map(|row| self.outliers.contains(&row)).collect();
         let weight =
             |row: usize, column| if is_outlier[row] { 0 } else { self.weights[row * all + first + column] };
         Panel::new(

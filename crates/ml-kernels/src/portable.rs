@@ -28,11 +28,10 @@ pub(crate) fn product(panel: &Panel, block: &Block<'_>, first: usize, count: usi
             let sums = sums(panel, vector, block.integers(row));
             let floats: [f32; LANES] = std::array::from_fn(|lane| {
                 let number = finished(finish, lane, sums[lane], block, row);
-                let outliers =
-                    block.outliers.iter().zip(panel.outliers.iter().skip(vector).step_by(panel.finish.len()));
-                let number = outliers.fold(number, |sum, (&column, weights)| {
-                    block.floats[row * block.width + column].mul_add(weights[lane], sum)
-                });
+                let weights = panel.outliers.iter().skip(vector).step_by(panel.finish.len());
+                let outliers = block.outliers(row).iter().zip(weights);
+                let number =
+                    outliers.fold(number, |sum, (outlier, weights)| outlier.mul_add(weights[lane], sum));
                 if block.gelu { gelu(number) } else { number }
             });
             let end = panel.columns.min((vector + 1) * LANES);

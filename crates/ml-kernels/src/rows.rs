@@ -37,6 +37,8 @@ pub(crate) struct Rows {
     pub(crate) stride: usize,
     pub(crate) scales: Vec<f32>,
     pub(crate) zeros: Vec<i32>,
+    /// The outliers of each row.
+    pub(crate) outliers: Vec<f32>,
 }
 
 impl Rows {
@@ -46,6 +48,13 @@ impl Rows {
         self.integers.resize(rows * stride, 0);
         self.scales.resize(rows, 0.0);
         self.zeros.resize(rows, 0);
+    }
+
+    /// Takes the outliers out of rows.
+    pub(crate) fn take_outliers(&mut self, rows: &[f32], width: usize, columns: &[usize]) {
+        self.outliers.clear();
+        self.outliers
+            .extend(rows.chunks_exact(width).flat_map(|row| columns.iter().map(|&column| row[column])));
     }
 
     /// Takes the scale of a row; of one that is not all numbers, the products must not be numbers either.

@@ -5,7 +5,6 @@
 //! the columns, is how oneDNN and FBGEMM use the instruction.
 
 use std::arch::x86_64::*;
-use std::array::from_fn;
 
 use crate::gelu::{ABOVE, BELOW, LIMIT};
 use crate::layout::{Finish, GROUP, LANES, Line, Panel};
@@ -65,10 +64,9 @@ impl Vnni {
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn quantise(floats: &[f32], masks: &[u16], rows: &mut Rows, row: usize) {
     let zero = _mm512_setzero_ps();
-    // A read at the end of the row is masked by what is left of it, so that it never goes beyond it.
-    let vectors = || floats.chunks(LANES).zip(masks).map(|(part, mask)| load_some(part, *mask));
     let (mut low, mut high, mut no_numbers) = (zero, zero, 0);
-    for numbers in vectors() {
+    for (numbers, mask) in floats.chunks(LANES).zip(masks) {
+        let numbers = load_some(numbers, *mask);
         // These give their second operand where the first is no number.
         low = _mm512_min_ps(numbers, low);
         high = _mm512_max_ps(numbers, high);
@@ -78,8 +76,9 @@ fn quantise(floats: &[f32], masks: &[u16], rows: &mut Rows, row: usize) {
     rows.set(row, scale, no_numbers == 0);
     let integers = &mut rows.integers[row * rows.stride..][..rows.stride];
     let (inverse, middle) = (_mm512_set1_ps(scale.inverse), _mm512_set1_ps(scale.zero));
-    for (integers, numbers) in integers.as_chunks_mut::<LANES>().0.iter_mut().zip(vectors()) {
-        let numbers = _mm512_fmadd_ps(numbers, inverse, middle);
+    let vectors = floats.chunks(LANES).zip(masks);
+    for (integers, (numbers, mask)) in integers.as_chunks_mut::<LANES>().0.iter_mut().zip(vectors) {
+        let numbers = _mm512_fmadd_ps(load_some(numbers, *mask), inverse, middle);
         let numbers = _mm512_min_ps(_mm512_max_ps(numbers, zero), _mm512_set1_ps(LARGEST));
         let bytes = _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(numbers));
         // SAFETY: The place has the sixteen bytes that are written, and needs no alignment.
@@ -87,13 +86,39 @@ fn quantise(floats: &[f32], masks: &[u16], rows: &mut Rows, row: usize) {
     }
 }
 
+/// Loops of known lengths over arrays, instead of closures, here and below: a closure that is not inlined, since what calls it is
+/// not compiled for these instructions, would have all sums written to memory.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn tile<const M: usize, const V: usize>(panel: &Panel, block: &Block<'_>, first: usize, out: &mut [f32]) {
+    let floats = finished::<M, V>(products::<M, V>(panel, block, first), panel, block, first);
+    for (row, floats) in floats.into_iter().enumerate() {
+        let columns = panel.columns.min(V * LANES);
+        let places = out[row * block.stride_out..][..columns].chunks_mut(LANES);
+        for (place, floats) in places.zip(floats) {
+            store_some(place, if block.gelu { gelu(floats) } else { floats });
+        }
+    }
+}
+
+/// The sums of the products of integers.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+fn products<const M: usize, const V: usize>(
+    panel: &Panel,
+    block: &Block<'_>,
+    first: usize,
+) -> [[__m512i; V]; M] {
     let groups = panel.weights.as_chunks::<V>().0;
-    let rows: [&[[u8; GROUP]]; M] = from_fn(|row| &block.integers(first + row).as_chunks().0[..groups.len()]);
+    let mut rows: [&[[u8; GROUP]]; M] = [&[]; M];
+    for (at, row) in rows.iter_mut().enumerate() {
+        *row = &block.integers(first + at).as_chunks().0[..groups.len()];
+    }
     let mut sums = [[_mm512_setzero_si512(); V]; M];
     for (at, lines) in groups.iter().enumerate() {
-        let weights: [__m512i; V] = from_fn(|vector| load_line(&lines[vector]));
+        let mut weights = [_mm512_setzero_si512(); V];
+        for (weights, line) in weights.iter_mut().zip(lines) {
+            *weights = load_line(line);
+        }
         for (sums, row) in sums.iter_mut().zip(&rows) {
             // SAFETY: Each row was cut to as many groups as there are, of which this is one. A check of it here halves the speed:
             // for the way out of it, sums are copied to other registers and to memory.
@@ -103,41 +128,55 @@ fn tile<const M: usize, const V: usize>(panel: &Panel, block: &Block<'_>, first:
             }
         }
     }
-    let finishes = panel.finish.first_chunk::<V>();
-    for (vector, finish) in finishes.into_iter().flatten().enumerate() {
-        let mut floats = finished::<M>(from_fn(|row| sums[row][vector]), finish, block, first);
-        let outliers = panel.outliers.iter().skip(vector).step_by(V);
-        for (&column, weights) in block.outliers.iter().zip(outliers) {
-            let weights = load(weights);
-            for (row, floats) in floats.iter_mut().enumerate() {
-                let number = block.floats[(first + row) * block.width + column];
-                *floats = _mm512_fmadd_ps(_mm512_set1_ps(number), weights, *floats);
-            }
-        }
-        let end = panel.columns.min((vector + 1) * LANES);
-        for (row, floats) in floats.into_iter().enumerate() {
-            let place = &mut out[row * block.stride_out..][vector * LANES..end];
-            store_some(place, if block.gelu { gelu(floats) } else { floats });
-        }
-    }
+    sums
 }
 
-/// Makes floats of the sums of a vector's columns.
+/// Makes floats of the sums, and adds bias and outliers.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
-fn finished<const M: usize>(
-    sums: [__m512i; M],
-    finish: &Finish,
+fn finished<const M: usize, const V: usize>(
+    sums: [[__m512i; V]; M],
+    panel: &Panel,
     block: &Block<'_>,
     first: usize,
-) -> [__m512; M] {
-    let (column_sums, scales, bias) = (load_integers(&finish.sums), load(&finish.scales), load(&finish.bias));
-    from_fn(|row| {
-        let zero = _mm512_set1_epi32(block.rows.zeros[first + row]);
-        let sum = _mm512_sub_epi32(sums[row], _mm512_mullo_epi32(zero, column_sums));
-        let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scales);
-        _mm512_fmadd_ps(scaled, _mm512_set1_ps(block.rows.scales[first + row]), bias)
-    })
+) -> [[__m512; V]; M] {
+    let mut floats = [[_mm512_setzero_ps(); V]; M];
+    let (Some(scales), Some(zeros), Some(finishes)) =
+        (block.scales(first), block.zeros(first), panel.finish.first_chunk::<V>())
+    else {
+        return floats;
+    };
+    let (scales, zeros): (&[f32; M], &[i32; M]) = (scales, zeros);
+    for (vector, Finish { sums: of_columns, scales: scales_of_columns, bias }) in finishes.iter().enumerate()
+    {
+        let (of_columns, scales_of_columns, bias) =
+            (load_integers(of_columns), load(scales_of_columns), load(bias));
+        for row in 0..M {
+            let zero = _mm512_set1_epi32(zeros[row]);
+            let sum = _mm512_sub_epi32(sums[row][vector], _mm512_mullo_epi32(zero, of_columns));
+            let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scales_of_columns);
+            floats[row][vector] = _mm512_fmadd_ps(scaled, _mm512_set1_ps(scales[row]), bias);
+        }
+    }
+    let outliers = panel.outliers.as_chunks::<V>().0;
+    let mut rows: [&[f32]; M] = [&[]; M];
+    for (at, row) in rows.iter_mut().enumerate() {
+        *row = &block.outliers(first + at)[..outliers.len()];
+    }
+    for (at, lines) in outliers.iter().enumerate() {
+        let mut weights = [_mm512_setzero_ps(); V];
+        for (weights, line) in weights.iter_mut().zip(lines) {
+            *weights = load(line);
+        }
+        for (floats, row) in floats.iter_mut().zip(&rows) {
+            // SAFETY: Each row was cut to as many outliers as there are, of which this is one. Why unchecked: see `products`.
+            let number = _mm512_set1_ps(unsafe { *row.get_unchecked(at) });
+            for (float, weights) in floats.iter_mut().zip(weights) {
+                *float = _mm512_fmadd_ps(number, weights, *float);
+            }
+        }
+    }
+    floats
 }
 
 #[target_feature(enable = "avx512f")]
@@ -146,12 +185,12 @@ fn gelu(x: __m512) -> __m512 {
     let limit = _mm512_set1_ps(LIMIT);
     let inner = _mm512_max_ps(_mm512_min_ps(x, limit), _mm512_set1_ps(-LIMIT));
     let square = _mm512_mul_ps(inner, inner);
-    let powers = |coefficients: [f32; 6]| {
-        coefficients[1..].iter().fold(_mm512_set1_ps(coefficients[0]), |sum, coefficient| {
-            _mm512_fmadd_ps(sum, square, _mm512_set1_ps(*coefficient))
-        })
-    };
-    let erf = _mm512_div_ps(_mm512_mul_ps(inner, powers(ABOVE)), powers(BELOW));
+    let (mut above, mut below) = (_mm512_set1_ps(ABOVE[0]), _mm512_set1_ps(BELOW[0]));
+    for at in 1..ABOVE.len() {
+        above = _mm512_fmadd_ps(above, square, _mm512_set1_ps(ABOVE[at]));
+        below = _mm512_fmadd_ps(below, square, _mm512_set1_ps(BELOW[at]));
+    }
+    let erf = _mm512_div_ps(_mm512_mul_ps(inner, above), below);
     let half = _mm512_mul_ps(_mm512_set1_ps(0.5), x);
     _mm512_fmadd_ps(half, erf, half)
 }
