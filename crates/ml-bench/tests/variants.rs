@@ -51,6 +51,7 @@ fn every_variant_is_made_and_stays_near_the_original() {
     check(Recipe::Fp16, 0.999_99, 0.999_99);
     check(Recipe::Fp16Weights, 0.999_999, 0.999_999);
     check(Recipe::Packed, 0.999_999, 0.999_999);
+    check(Recipe::PackedFused, 0.999_999, 0.999_999);
     for recipe in [
         Recipe::Int8Mixed,
         Recipe::Int8PerToken,
@@ -85,7 +86,10 @@ fn every_variant_is_made_and_stays_near_the_original() {
         .filter(|variant| variant.packed)
         .map(|variant| variant.name.as_str())
         .collect();
-    assert_eq!(packed, ["packed", "packed-int8-mixed", "packed-int8-per-token", "packed-int8-fused"]);
+    assert_eq!(
+        packed,
+        ["packed", "packed-fused", "packed-int8-mixed", "packed-int8-per-token", "packed-int8-fused"]
+    );
     // Scales of the whole batch make an answer depend on its mates, and fixed ones do not.
     assert!(
         found(Recipe::Int8Dynamic).quality.alone_cosine_min

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use ml_core::{LoadError, Model, ModelOptions, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes};
-use ml_onnx::operators::{DOMAIN, INT8_LINEAR, VERSION};
+use ml_onnx::operators::{DOMAIN, INT8_LINEAR, PACKED_ATTENTION, VERSION};
 use ml_onnx::proto::{Dim, OperatorSet, Value, ValueInfo};
 use ml_onnx::{DataType, Graph, Node, Tensor, WriteOptions};
 use ndarray::Array2;
@@ -157,4 +157,72 @@ fn what_is_packed_must_be_constant() {
 fn other_runtimes_say_what_the_file_needs() {
     let error = load(&write("rten", layer()), RuntimeChoice::Rten, 1).err().unwrap().to_string();
     assert!(error.contains("operators of ml.rust, which run on ONNX Runtime alone"), "{error}");
+}
+
+/// A graph of one attention with two heads of two numbers.
+fn attention() -> Graph {
+    let rows =
+        |name: &str| ValueInfo::tensor(name, DataType::Float, &[Dim::named("tokens"), Dim::named(name)]);
+    let positions = ValueInfo::tensor("positions", DataType::Int64, &[Dim::named("places")]);
+    let node = Node::own(PACKED_ATTENTION, &["q", "k", "v", "positions"], &["y"])
+        .with("heads", Value::Int(2))
+        .with("scale", Value::Float(0.5));
+    Graph {
+        name: "attention".to_owned(),
+        inputs: vec![rows("q"), rows("k"), rows("v"), positions],
+        outputs: vec![rows("y")],
+        nodes: vec![node],
+        ..Graph::default()
+    }
+}
+
+fn attend(model: &Model, rows: usize, widths: [usize; 3], positions: &[i64]) -> Result<Vec<f32>, String> {
+    let [q, k, v] = widths.map(|width| {
+        Array2::from_shape_fn((rows, width), |(row, column)| ((row * 5 + column * 3) % 7) as f32 / 2.0 - 1.0)
+    });
+    let positions = ndarray::Array1::from_vec(positions.to_vec());
+    let inputs =
+        vec![("q", (&q).into()), ("k", (&k).into()), ("v", (&v).into()), ("positions", (&positions).into())];
+    let outputs = model.run(inputs).map_err(|error| error.to_string())?;
+    Ok(outputs.get::<f32>("y").unwrap().iter().copied().collect())
+}
+
+#[test]
+fn texts_attend_to_themselves_whatever_thread_they_are_on() {
+    let file = write("attention", attention());
+    let [one, two] = [1, 2].map(|threads| load(&file, RuntimeChoice::OnnxRuntime, threads).unwrap());
+    let attend =
+        |model: &Model, positions: &[i64]| attend(model, positions.len(), [4; 3], positions).unwrap();
+    for positions in [&[][..], &[0], &[0, 1, 2], &[0, 1, 0, 0, 1, 2, 3, 0, 1]] {
+        let serial = attend(&one, positions);
+        assert_eq!(serial.len(), positions.len() * 4);
+        assert_eq!(serial, attend(&two, positions), "{positions:?}");
+    }
+    // The first text is the same with another after it, and a text of one token is its value.
+    assert_eq!(attend(&one, &[0, 1, 2])[..], attend(&one, &[0, 1, 2, 0, 1])[..12]);
+    assert_eq!(attend(&one, &[0])[..], [-1.0, 0.5, 2.0, 0.0]);
+}
+
+#[test]
+fn attention_of_what_does_not_fit_is_an_error_of_that_run() {
+    let file = write("hostile-attention", attention());
+    for threads in [1, 2] {
+        let model = load(&file, RuntimeChoice::OnnxRuntime, threads).unwrap();
+        for (rows, widths, positions, reason) in [
+            (2, [4, 4, 4], &[1, 2][..], "does not begin a text"),
+            (2, [4, 4, 4], &[0, 0, 0], "8 numbers of queries, not 12"),
+            (2, [4, 4, 4], &[0], "8 numbers of queries, not 4"),
+            (2, [4, 5, 4], &[0, 0], "10 numbers of keys, not 8"),
+            (2, [4, 4, 2], &[0, 0], "4 numbers of values, not 8"),
+            (2, [3, 3, 3], &[0, 0], "2 numbers of all heads, not 3"),
+        ] {
+            let error = attend(&model, rows, widths, positions).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+        assert!(attend(&model, 2, [4; 3], &[0, 1]).is_ok());
+    }
+    let mut graph = attention();
+    graph.nodes[0].attributes.clear();
+    let error = load(&write("no-heads", graph), RuntimeChoice::OnnxRuntime, 1).err().unwrap().to_string();
+    assert!(error.contains("no heads"), "{error}");
 }

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use ml_kernels::{Activation, Int8Linear, LinearError, Parts};
+use ml_kernels::{Activation, Attention, Int8Linear, LinearError, Parts, Path, Tokens};
 
 /// As many layers of a size as the model has, so that weights come from where they come from there.
 const LAYERS: usize = 6;
@@ -39,6 +39,18 @@ fn main() -> Result<(), LinearError> {
                 "{width} x {widths:?} {activation:?}, {outliers} outliers, {rows} rows: {took:?}, {products:.1}"
             );
         }
+    }
+    for length in [10, 27, 64, 128] {
+        let rows = vec![0.5; length * 384];
+        let tokens = Tokens { queries: &rows, keys: &rows, values: &rows, width: 384 };
+        let attention = Attention { heads: 12, scale: 0.2, path: Path::Fastest };
+        let (mut output, mut least) = (vec![0.0; length * 384], Duration::MAX);
+        for _ in 0..300 {
+            let begin = Instant::now();
+            attention.run(&[length], black_box(&tokens), &mut output)?;
+            least = least.min(begin.elapsed());
+        }
+        println!("attention of {length} tokens: {least:?}");
     }
     Ok(())
 }

@@ -316,6 +316,6 @@ impl Parts<'_> {
     }
 }
 
-fn size(part: &'static str, found: usize, expected: usize) -> Result<(), LinearError> {
+pub(crate) fn size(part: &'static str, found: usize, expected: usize) -> Result<(), LinearError> {
     if found == expected { Ok(()) } else { Err(LinearError::Size { part, found, expected }) }
 }

@@ -6,6 +6,7 @@
 
 use std::arch::x86_64::*;
 
+use crate::attention::{Attention, Lanes, Scratch, TOGETHER, Tokens};
 use crate::gelu::{ABOVE, BELOW, LIMIT};
 use crate::layout::{Finish, GROUP, LANES, Line, Panel};
 use crate::linear::Block;
@@ -22,7 +23,9 @@ impl Vnni {
     pub(crate) fn detect() -> Option<Self> {
         let there = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vnni");
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma");
         there.then_some(Self(()))
     }
 
@@ -30,6 +33,30 @@ impl Vnni {
     pub(crate) fn quantise(self, floats: &[f32], masks: &[u16], rows: &mut Rows, row: usize) {
         // SAFETY: `self` exists, so that the machine has what the function is compiled for.
         unsafe { quantise(floats, masks, rows, row) }
+    }
+
+    /// Computes attention.
+    pub(crate) fn attention(
+        self,
+        attention: &Attention,
+        texts: &[usize],
+        tokens: &Tokens<'_>,
+        output: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        #[target_feature(enable = "avx2,fma")]
+        fn compiled(
+            attention: &Attention,
+            texts: &[usize],
+            tokens: &Tokens<'_>,
+            output: &mut [f32],
+            scratch: &mut Scratch,
+        ) {
+            let sums = |numbers: &[_], vectors: &[_]| attention_sums(numbers, vectors);
+            attention.texts(texts, tokens, output, scratch, sums);
+        }
+        // SAFETY: `self` exists, so that the machine has what the function is compiled for.
+        unsafe { compiled(attention, texts, tokens, output, scratch) }
     }
 
     /// Multiplies up to [`TILE`] rows with a panel.
@@ -84,6 +111,33 @@ fn quantise(floats: &[f32], masks: &[u16], rows: &mut Rows, row: usize) {
         // SAFETY: The place has the sixteen bytes that are written, and needs no alignment.
         unsafe { _mm_storeu_si128(integers.as_mut_ptr().cast(), bytes) };
     }
+}
+
+/// The sums of the products of four numbers with a vector each, in vectors of 256 bits: broadcasts into longer ones are slower, and
+/// eight sums are as many as hide each other's time. What the compiler makes of the plain loop takes three times as long.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn attention_sums(numbers: &[[f32; TOGETHER]], vectors: &[Lanes]) -> [Lanes; TOGETHER] {
+    let mut sums = [[_mm256_setzero_ps(); 2]; TOGETHER];
+    for (numbers, vector) in numbers.iter().zip(vectors) {
+        // SAFETY: The vector has the sixteen floats that are read, and they need no alignment.
+        let halves = unsafe { [_mm256_loadu_ps(vector.as_ptr()), _mm256_loadu_ps(vector.as_ptr().add(8))] };
+        for (sums, number) in sums.iter_mut().zip(numbers) {
+            let number = _mm256_set1_ps(*number);
+            for (sum, half) in sums.iter_mut().zip(halves) {
+                *sum = _mm256_fmadd_ps(number, half, *sum);
+            }
+        }
+    }
+    let mut found = [[0.0; LANES]; TOGETHER];
+    for (found, sums) in found.iter_mut().zip(sums) {
+        // SAFETY: There is place for the sixteen floats that are written, and they need no alignment.
+        unsafe {
+            _mm256_storeu_ps(found.as_mut_ptr(), sums[0]);
+            _mm256_storeu_ps(found.as_mut_ptr().add(8), sums[1]);
+        }
+    }
+    found
 }
 
 /// Loops of known lengths over arrays, instead of closures, here and below: a closure that is not inlined, since what calls it is

@@ -2,9 +2,9 @@
 //!
 //! A file that has one needs a runtime that knows it: ONNX Runtime as `ml-core` loads it, and no other.
 
-use crate::Node;
-use crate::proto::Value;
+use crate::proto::{OperatorSet, Value};
 use crate::shapes::{Shapes, Size};
+use crate::{Model, Node};
 
 /// The set that our operators are of.
 pub const DOMAIN: &str = "ml.rust";
@@ -26,6 +26,16 @@ pub const VERSION: i64 = 1;
 /// All but the first are constants. `widths` says how many of the columns each output has, `activation` what is done in
 /// the end: `none`, or `gelu` with the error function. The outputs are float, [..., width].
 pub const INT8_LINEAR: &str = "Int8Linear";
+
+/// Attention of packed texts, each over its own tokens: `softmax(scale · q · kᵀ) · v` for each head.
+///
+/// | input | element, shape | is |
+/// |---|---|---|
+/// | 0, 1, 2 | float, [tokens, width] | queries, keys and values, one text after the other |
+/// | 3 | int64, [tokens] | the place of each token in its text: a text begins at each zero |
+///
+/// `heads` parts of a row have one width; `scale` is a float. The output is float, [tokens, width].
+pub const PACKED_ATTENTION: &str = "PackedAttention";
 
 impl Node {
     /// Makes a node of our own operators.
@@ -51,6 +61,11 @@ pub(crate) fn objection(node: &Node) -> Option<String> {
     if node.domain != DOMAIN {
         return None;
     }
+    if node.is_own(PACKED_ATTENTION) {
+        let whole = node.inputs.len() == 4 && (0..4).all(|index| node.input(index).is_some());
+        let fits = whole && node.only_output().is_some() && node.int("heads", 0) > 0;
+        return (!fits).then(|| "it takes queries, keys, values and positions, and some heads".to_owned());
+    }
     if !node.is_own(INT8_LINEAR) {
         return Some(format!("there is no such operator in {DOMAIN}"));
     }
@@ -69,6 +84,9 @@ pub(crate) fn objection(node: &Node) -> Option<String> {
 
 /// Returns the shape of each output of a node of our own operators.
 pub(crate) fn shapes(shapes: &Shapes, node: &Node) -> Vec<Vec<Size>> {
+    if node.is_own(PACKED_ATTENTION) {
+        return node.input(0).and_then(|input| shapes.get(input)).map(<[Size]>::to_vec).into_iter().collect();
+    }
     let rows = node.input(0).filter(|_| node.is_own(INT8_LINEAR)).and_then(|input| shapes.get(input));
     let Some([leading @ .., _]) = rows else { return Vec::new() };
     let wide = |width: &i64| leading.iter().cloned().chain([Size::Fixed(*width)]).collect();
@@ -77,6 +95,14 @@ pub(crate) fn shapes(shapes: &Shapes, node: &Node) -> Vec<Vec<Size>> {
 
 fn widths(node: &Node) -> &[i64] {
     node.attribute("widths").map_or(&[], |widths| &widths.ints)
+}
+
+/// Lets a model have nodes of our own operators.
+pub(crate) fn import(model: &mut Model) {
+    if model.opset(DOMAIN).is_none() {
+        let (domain, version) = (Some(DOMAIN.to_owned()), Some(VERSION));
+        model.opset_imports.push(OperatorSet { domain, version, ..OperatorSet::default() });
+    }
 }
 
 /// The attributes of [`INT8_LINEAR`].

@@ -12,6 +12,7 @@ mod int8_static;
 mod int8_tables;
 mod mixed;
 mod packed;
+mod packed_attention;
 mod per_token;
 mod quantize;
 
@@ -25,6 +26,7 @@ pub use int8_fused::Int8Fused;
 pub use int8_static::Int8Static;
 pub use int8_tables::Int8Tables;
 pub use packed::Packed;
+pub use packed_attention::PackedAttention;
 pub use per_token::Int8PerToken;
 
 /// The fewest weights of a layer that is worth quantising.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ml_onnx::calibrate::Range;
 use ml_onnx::passes::{
     Clean, Fold, Fp16, Fp16Form, Int8Dynamic, Int8Fused, Int8PerToken, Int8Static, Int8Tables, Packed,
-    WEIGHTS_MIN,
+    PackedAttention, WEIGHTS_MIN,
 };
 use ml_onnx::proto::{Attribute, Value, ValueInfo};
 use ml_onnx::prune::Moments;
@@ -104,6 +104,30 @@ fn layers_that_share_an_input_and_what_follows_them_are_one_node_each() {
     assert_eq!(graph(&rewritten).linears(WEIGHTS_MIN).len(), 0);
     let nothing = rewritten.rewritten(&[&Int8Fused::default()]).unwrap_err();
     assert!(nothing.to_string().contains("no MatMul with a constant matrix"), "{nothing}");
+}
+
+#[test]
+fn packed_attention_is_one_node_and_nothing_pads() {
+    let packed = encoder().rewritten(&[&Packed::default()]).unwrap();
+    let rewritten = packed.rewritten(&[&PackedAttention::default()]).unwrap();
+    let own: Vec<&Node> =
+        graph(&rewritten).nodes.iter().filter(|node| node.is_own(operators::PACKED_ATTENTION)).collect();
+    assert_eq!(own.len(), 2);
+    assert_eq!((own[0].int("heads", 0), own[0].float("scale", 0.0)), (2, 0.25));
+    assert_eq!(own[0].inputs[0], "encoder.layer.0.attention.self.query");
+    assert_eq!(own[0].inputs[3], "position_ids");
+    assert_eq!(count(&rewritten, "Softmax"), count(&packed, "Softmax") - 2);
+    assert_eq!(graph(&rewritten).inputs, graph(&packed).inputs);
+    let refused = encoder().rewritten(&[&PackedAttention::default()]).unwrap_err();
+    assert!(refused.to_string().contains("no packed attention that is known"), "{refused}");
+    // Scores that something else than the mask is added to are no attention that the operator computes.
+    let mut other = packed.clone();
+    let graph_mut = other.graph.as_mut().unwrap();
+    for node in graph_mut.nodes.iter_mut().filter(|node| node.is("Softmax")) {
+        let scaled = node.inputs[0].replace("masked", "scaled");
+        node.inputs[0] = scaled;
+    }
+    assert!(other.rewritten(&[&PackedAttention::default()]).is_err());
 }
 
 #[test]
@@ -352,12 +376,13 @@ proptest! {
         for (at, change, other) in changes {
             mix_up(model.graph.as_mut().unwrap(), at, change, other);
         }
-        let passes: [&dyn Pass; 10] = [
+        let passes: [&dyn Pass; 11] = [
             &Clean, &Fold, &Int8Dynamic::default(), &static_int8(&model, &[3, 7]), &per_token(&model), &fused(&model), &small_tables(),
-            &Packed::default(), &Fp16::new(Fp16Form::Compute), &Fp16::new(Fp16Form::Weights),
+            &Packed::default(), &PackedAttention::default(), &Fp16::new(Fp16Form::Compute), &Fp16::new(Fp16Form::Weights),
         ];
         for pass in passes {
             let _ = model.rewritten(&[pass]);
+            let _ = model.rewritten(&[&Packed::default(), pass]);
         }
         let _ = (graph(&model).blocks(), Shapes::of(graph(&model)));
     }

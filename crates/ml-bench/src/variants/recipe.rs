@@ -7,6 +7,7 @@ use ml_core::Needs;
 use ml_onnx::calibrate::RangeMethod;
 use ml_onnx::passes::{
     Clean, Fold, Fp16, Fp16Form, Int8Dynamic, Int8Fused, Int8PerToken, Int8Static, Int8Tables, Packed,
+    PackedAttention,
 };
 use ml_onnx::{Model, Pass, PassError};
 use serde::{Serialize, Serializer};
@@ -55,11 +56,13 @@ recipes! {
     Int8Fused = "int8-fused",
     /// Packed batches.
     Packed = "packed",
+    /// Packed batches, attention by an operator of our own.
+    PackedFused = "packed-fused",
     /// Packed batches, mixed int8.
     PackedInt8Mixed = "packed-int8-mixed",
     /// Packed batches, int8 with a scale for each token.
     PackedInt8PerToken = "packed-int8-per-token",
-    /// The same, each layer as one node of an operator of our own.
+    /// The same, each layer and each attention as one node of operators of our own.
     PackedInt8Fused = "packed-int8-fused",
     /// Without 30 % of the feed-forward neurons.
     Ffn30 = "ffn30",
@@ -120,9 +123,11 @@ impl Recipe {
             | Self::PackedInt8PerToken
             | Self::Ffn30Int8Mixed
             | Self::Ffn50Heads33Int8Mixed => Needs::Int8Products,
-            Self::Int8Fused | Self::PackedInt8Fused | Self::Ffn30Int8Fused | Self::Ffn50Heads33Int8Fused => {
-                Needs::WideInt8Products
-            }
+            Self::Int8Fused
+            | Self::PackedFused
+            | Self::PackedInt8Fused
+            | Self::Ffn30Int8Fused
+            | Self::Ffn50Heads33Int8Fused => Needs::WideInt8Products,
         }
     }
 
@@ -147,6 +152,10 @@ impl Recipe {
         let profile = self.profile(shop)?;
         let model = shop.model(profile)?;
         let packed = || then(&model, &Packed::default()).map_err(failed);
+        let packed_fused = || {
+            let passes: [&dyn Pass; 3] = [&Packed::default(), &PackedAttention::default(), &Clean];
+            model.rewritten(&passes).map_err(failed)
+        };
         let mixed = |model: &Model| {
             let ranges = shop.calibration(profile)?.mixed(percentile, model);
             int8(model, &Int8Static { ranges }).map_err(failed)
@@ -171,9 +180,10 @@ impl Recipe {
             Self::Int8PerToken => per_token(&model),
             Self::Int8Fused | Self::Ffn30Int8Fused | Self::Ffn50Heads33Int8Fused => fused(&model),
             Self::Packed => packed(),
+            Self::PackedFused => packed_fused(),
             Self::PackedInt8Mixed => mixed(&packed()?),
             Self::PackedInt8PerToken => per_token(&packed()?),
-            Self::PackedInt8Fused => fused(&packed()?),
+            Self::PackedInt8Fused => fused(&packed_fused()?),
             Self::Ffn30 | Self::Ffn50Heads33 | Self::Pruned60 | Self::PrunedAccurate => Ok((*model).clone()),
         }
     }

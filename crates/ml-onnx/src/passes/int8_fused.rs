@@ -15,8 +15,7 @@ use super::{Pass, PassError, WEIGHTS_MIN, graph_of};
 use crate::edit::{Index, Rewrite};
 use crate::gelu::{Gelu, gelu_of};
 use crate::linear::Linear;
-use crate::operators::{DOMAIN, INT8_LINEAR, VERSION, int8_linear};
-use crate::proto::OperatorSet;
+use crate::operators::{INT8_LINEAR, import, int8_linear};
 use crate::{Graph, Model, Node, Tensor};
 
 /// Quantises linear layers, each row of the inputs by its own smallest and largest number, each layer as one node.
@@ -48,10 +47,7 @@ impl Pass for Int8Fused {
             rewrite.replace(group.layers[0].product, vec![node]);
         }
         rewrite.finish(graph);
-        if model.opset(DOMAIN).is_none() {
-            let (domain, version) = (Some(DOMAIN.to_owned()), Some(VERSION));
-            model.opset_imports.push(OperatorSet { domain, version, ..OperatorSet::default() });
-        }
+        import(model);
         Ok(())
     }
 }

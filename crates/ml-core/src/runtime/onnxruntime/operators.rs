@@ -1,14 +1,16 @@
 //! Operators of our own ([`ml_onnx::operators`]), given to each session: what ONNX Runtime calls when a model has them.
 
+mod attention;
 mod linear;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use ml_kernels::Int8Linear;
+use ml_kernels::{Int8Linear, LinearError};
 use ml_onnx::operators::DOMAIN;
 use ort::operator::OperatorDomain;
 
+use self::attention::Attention;
 use self::linear::Linear;
 
 /// The operators of the sessions of one model: what they pack of the weights, they share.
@@ -20,7 +22,8 @@ pub struct Operators {
 impl Operators {
     /// Returns the operators for sessions of so many threads.
     pub fn domain(&self, threads: usize) -> ort::Result<OperatorDomain> {
-        OperatorDomain::new(DOMAIN)?.add(Linear { threads, packed: self.linears.clone() })
+        let domain = OperatorDomain::new(DOMAIN)?.add(Linear { threads, packed: self.linears.clone() })?;
+        domain.add(Attention { threads })
     }
 }
 
@@ -51,4 +54,9 @@ impl<T> Default for Shared<T> {
     fn default() -> Self {
         Self(Arc::default())
     }
+}
+
+/// What a kernel says, as ONNX Runtime passes it on.
+fn refused(error: LinearError) -> ort::Error {
+    ort::Error::new(error.to_string())
 }

@@ -11,7 +11,7 @@ use ort::value::{DynTensorValueType, PrimitiveTensorElementType, TensorElementTy
 use twox_hash::XxHash3_64;
 use zerocopy::IntoBytes;
 
-use super::Shared;
+use super::{Shared, refused};
 
 /// The fewest rows that are worth a thread.
 const ROWS_MIN: usize = 4;
@@ -192,8 +192,4 @@ fn content(parts: &Parts<'_>) -> u64 {
     part(outlier_weights.as_bytes());
     part(&[u8::from(activation == Activation::Gelu)]);
     hasher.finish()
-}
-
-fn refused(error: LinearError) -> Error {
-    Error::new(error.to_string())
 }
