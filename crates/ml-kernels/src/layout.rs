@@ -1,5 +1,7 @@
 //! How weights and rows lie in memory: in the order in which products read them.
 
+use std::ops::Range;
+
 /// The lanes of a vector of 32-bit numbers.
 pub(crate) const LANES: usize = 16;
 
@@ -22,8 +24,8 @@ pub(crate) struct Line(pub(crate) [[i8; GROUP]; LANES]);
 pub(crate) struct Panel {
     /// The columns without those added.
     pub(crate) columns: usize,
-    /// For each group of rows a line for each vector of columns.
-    pub(crate) weights: Vec<Line>,
+    /// Of the layer's lines: for each group of rows a line for each vector of columns.
+    pub(crate) lines: Range<usize>,
     /// Of each column.
     pub(crate) finish: Vec<Finish>,
     /// For each column of outliers, weights of each vector of columns.
@@ -40,8 +42,10 @@ pub(crate) struct Finish {
 }
 
 impl Panel {
-    /// Packs columns of a matrix with so many `rows`, of which the functions know the numbers by row and column.
+    /// Packs columns of a matrix with so many `rows`, of which the functions know the numbers by row and column; the lines come after
+    /// those that are there. All lines of a layer are in one piece of memory, which the system takes back whole.
     pub(crate) fn new(
+        all: &mut Vec<Line>,
         (rows, outliers): (usize, usize),
         columns: usize,
         weight: impl Fn(usize, usize) -> i8,
@@ -62,15 +66,14 @@ impl Panel {
             bias: lanes(columns, first, |column| bias.get(column).copied().unwrap_or(0.0)),
         };
         let groups = rows.div_ceil(GROUP);
-        // With room for just what is there: it is most of what a model takes.
-        let mut weights = Vec::with_capacity(groups * vectors().len());
+        let before = all.len();
         for group in 0..groups {
-            weights.extend(vectors().map(|first| line(group, first)));
+            all.extend(vectors().map(|first| line(group, first)));
         }
         let outliers = (0..outliers).flat_map(|row| vectors().map(move |first| (row, first)));
         Self {
             columns,
-            weights,
+            lines: before..all.len(),
             finish: vectors().map(finish).collect(),
             outliers: outliers
                 .map(|(row, first)| lanes(columns, first, |column| outlier_weight(row, column)))

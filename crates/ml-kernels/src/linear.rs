@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::layout::{LANES, PANEL, Panel, masks};
+use crate::layout::{GROUP, LANES, Line, PANEL, Panel, masks};
 use crate::portable;
 use crate::rows::Rows;
 #[cfg(target_arch = "x86_64")]
@@ -55,6 +55,8 @@ pub struct Int8Linear {
     outliers: Vec<usize>,
     /// Of each output.
     panels: Vec<Vec<Panel>>,
+    /// All weights.
+    lines: Vec<Line>,
     activation: Activation,
     path: Path,
 }
@@ -100,6 +102,8 @@ pub enum LinearError {
 /// Quantised rows, and what is done with their products.
 pub(crate) struct Block<'a> {
     pub(crate) rows: &'a Rows,
+    /// The layer's weights.
+    pub(crate) lines: &'a [Line],
     /// Outliers of each row.
     pub(crate) outliers: usize,
     pub(crate) gelu: bool,
@@ -136,18 +140,20 @@ impl Int8Linear {
         parts.check()?;
         let mut is_outlier = vec![false; parts.width_in];
         parts.outliers.iter().for_each(|&column| is_outlier[column] = true);
-        let mut first = 0;
-        let panels = parts.widths_out.iter().map(|width| {
-            let panels = (0..*width)
-                .step_by(PANEL)
-                .map(|at| parts.panel(&is_outlier, first + at, PANEL.min(width - at)));
-            let panels = panels.collect();
+        let vectors: usize = parts.widths_out.iter().map(|width| width.div_ceil(LANES)).sum();
+        // With room for just what will be there: it is most of what a model takes.
+        let mut lines = Vec::with_capacity(parts.width_in.div_ceil(GROUP) * vectors);
+        let (mut panels, mut first) = (Vec::new(), 0);
+        for width in parts.widths_out {
+            let places = (0..*width).step_by(PANEL);
+            let panel = |at| parts.panel(&mut lines, &is_outlier, first + at, PANEL.min(width - at));
+            panels.push(places.map(panel).collect());
             first += width;
-            panels
-        });
+        }
         Ok(Self {
             width_in: parts.width_in,
-            panels: panels.collect(),
+            panels,
+            lines,
             widths_out: parts.widths_out.to_vec(),
             masks: masks(&is_outlier),
             outliers: parts.outliers.to_vec(),
@@ -206,6 +212,7 @@ impl Int8Linear {
         for ((panels, width), output) in self.panels.iter().zip(&self.widths_out).zip(outputs) {
             let block = Block {
                 rows: scratch,
+                lines: &self.lines,
                 outliers: self.outliers.len(),
                 gelu: self.activation == Activation::Gelu,
                 stride_out: *width,
@@ -302,11 +309,12 @@ impl Parts<'_> {
         }
     }
 
-    fn panel(&self, is_outlier: &[bool], first: usize, columns: usize) -> Panel {
+    fn panel(&self, lines: &mut Vec<Line>, is_outlier: &[bool], first: usize, columns: usize) -> Panel {
         let all = self.scales.len();
         let weight =
             |row: usize, column| if is_outlier[row] { 0 } else { self.weights[row * all + first + column] };
         Panel::new(
+            lines,
             (self.width_in, self.outliers.len()),
             columns,
             weight,

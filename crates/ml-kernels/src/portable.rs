@@ -1,7 +1,7 @@
 //! The products in plain Rust, for machines without VNNI: the same to the bit, only slower.
 
 use crate::gelu::gelu;
-use crate::layout::{Finish, GROUP, LANES, Panel};
+use crate::layout::{Finish, GROUP, LANES, Line, Panel};
 use crate::linear::Block;
 use crate::rows::{LARGEST, Rows, Scale};
 
@@ -25,7 +25,7 @@ pub(crate) fn quantise(floats: &[f32], masks: &[u16], rows: &mut Rows, row: usiz
 pub(crate) fn product(panel: &Panel, block: &Block<'_>, first: usize, count: usize, out: &mut [f32]) {
     for (row, out) in (first..first + count).zip(out.chunks_mut(block.stride_out)) {
         for (vector, finish) in panel.finish.iter().enumerate() {
-            let sums = sums(panel, vector, block.integers(row));
+            let sums = sums(panel, &block.lines[panel.lines.clone()], vector, block.integers(row));
             let floats: [f32; LANES] = std::array::from_fn(|lane| {
                 let number = finished(finish, lane, sums[lane], block, row);
                 let weights = panel.outliers.iter().skip(vector).step_by(panel.finish.len());
@@ -40,10 +40,10 @@ pub(crate) fn product(panel: &Panel, block: &Block<'_>, first: usize, count: usi
     }
 }
 
-fn sums(panel: &Panel, vector: usize, integers: &[u8]) -> [i32; LANES] {
+fn sums(panel: &Panel, lines: &[Line], vector: usize, integers: &[u8]) -> [i32; LANES] {
     let mut sums = [0; LANES];
     let (groups, _) = integers.as_chunks::<GROUP>();
-    for (group, line) in groups.iter().zip(panel.weights.iter().skip(vector).step_by(panel.finish.len())) {
+    for (group, line) in groups.iter().zip(lines.iter().skip(vector).step_by(panel.finish.len())) {
         for (sum, weights) in sums.iter_mut().zip(&line.0) {
             *sum += group.iter().zip(weights).map(|(x, w)| i32::from(*x) * i32::from(*w)).sum::<i32>();
         }

@@ -162,7 +162,7 @@ fn products<const M: usize, const V: usize>(
     block: &Block<'_>,
     first: usize,
 ) -> [[__m512i; V]; M] {
-    let groups = panel.weights.as_chunks::<V>().0;
+    let groups = block.lines[panel.lines.clone()].as_chunks::<V>().0;
     let mut rows: [&[[u8; GROUP]]; M] = [&[]; M];
     for (at, row) in rows.iter_mut().enumerate() {
         *row = &block.integers(first + at).as_chunks().0[..groups.len()];

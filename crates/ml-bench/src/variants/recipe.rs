@@ -165,7 +165,7 @@ impl Recipe {
             int8(model, &Int8PerToken { outliers }).map_err(failed)
         };
         let fused = |model: &Model| {
-            let outliers = shop.calibration(profile)?.outliers(model);
+            let outliers = shop.calibration(profile)?.few_outliers(model);
             int8(model, &Int8Fused { outliers }).map_err(failed)
         };
         let whole = |method| int8(&model, &shop.calibration(profile)?.whole(method)).map_err(failed);
