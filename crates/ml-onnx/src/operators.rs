@@ -16,25 +16,25 @@ pub const VERSION: i64 = 1;
 ///
 /// | input | element, shape | is |
 /// |---|---|---|
-/// | 0 | float, [..., K] | the rows |
-/// | 1 | int8, [K, N] | the weights, the columns of all outputs beside each other; rows of outliers count for nothing |
-/// | 2 | float, [N] | what each column is multiplied with |
-/// | 3 | float, [N] | what is added to it; optional |
-/// | 4 | int64, [O] | the columns of the rows that are multiplied in floats; optional |
-/// | 5 | float, [O, N] | the weights of these; optional |
+/// | 0 | float, `[..., K]` | the rows |
+/// | 1 | int8, `[K, N]` | the weights, the columns of all outputs beside each other; rows of outliers count for nothing |
+/// | 2 | float, `[N]` | what each column is multiplied with |
+/// | 3 | float, `[N]` | what is added to it; optional |
+/// | 4 | int64, `[O]` | the columns of the rows that are multiplied in floats; optional |
+/// | 5 | float, `[O, N]` | the weights of these; optional |
 ///
 /// All but the first are constants. `widths` says how many of the columns each output has, `activation` what is done in
-/// the end: `none`, or `gelu` with the error function. The outputs are float, [..., width].
+/// the end: `none`, or `gelu` with the error function. The outputs are float, `[..., width]`.
 pub const INT8_LINEAR: &str = "Int8Linear";
 
 /// Attention of packed texts, each over its own tokens: `softmax(scale · q · kᵀ) · v` for each head.
 ///
 /// | input | element, shape | is |
 /// |---|---|---|
-/// | 0, 1, 2 | float, [tokens, width] | queries, keys and values, one text after the other |
-/// | 3 | int64, [tokens] | the place of each token in its text: a text begins at each zero |
+/// | 0, 1, 2 | float, `[tokens, width]` | queries, keys and values, one text after the other |
+/// | 3 | int64, `[tokens]` | the place of each token in its text: a text begins at each zero |
 ///
-/// `heads` parts of a row have one width; `scale` is a float. The output is float, [tokens, width].
+/// `heads` parts of a row have one width; `scale` is a float. The output is float, `[tokens, width]`.
 pub const PACKED_ATTENTION: &str = "PackedAttention";
 
 impl Node {

@@ -121,7 +121,7 @@ fn packed_attention_is_one_node_and_nothing_pads() {
     let refused = encoder().rewritten(&[&PackedAttention::default()]).unwrap_err();
     assert!(refused.to_string().contains("no packed attention that is known"), "{refused}");
     // Scores that something else than the mask is added to are no attention that the operator computes.
-    let mut other = packed.clone();
+    let mut other = packed;
     let graph_mut = other.graph.as_mut().unwrap();
     for node in graph_mut.nodes.iter_mut().filter(|node| node.is("Softmax")) {
         let scaled = node.inputs[0].replace("masked", "scaled");
