@@ -119,16 +119,6 @@ impl Block<'_> {
     pub(crate) fn outliers(&self, row: usize) -> &[f32] {
         &self.rows.outliers[row * self.outliers..][..self.outliers]
     }
-
-    /// The scales of some rows.
-    pub(crate) fn scales<const M: usize>(&self, first: usize) -> Option<&[f32; M]> {
-        self.rows.scales.get(first..)?.first_chunk()
-    }
-
-    /// The zeros of some rows.
-    pub(crate) fn zeros<const M: usize>(&self, first: usize) -> Option<&[i32; M]> {
-        self.rows.zeros.get(first..)?.first_chunk()
-    }
 }
 
 impl Int8Linear {

@@ -196,9 +196,8 @@ fn finished<const M: usize, const V: usize>(
     first: usize,
 ) -> [[__m512; V]; M] {
     let mut floats = [[_mm512_setzero_ps(); V]; M];
-    let (Some(scales), Some(zeros), Some(finishes)) =
-        (block.scales(first), block.zeros(first), panel.finish.first_chunk::<V>())
-    else {
+    let (scales, zeros) = (block.rows.scales[first..].first_chunk(), block.rows.zeros[first..].first_chunk());
+    let (Some(scales), Some(zeros), Some(finishes)) = (scales, zeros, panel.finish.first_chunk::<V>()) else {
         return floats;
     };
     let (scales, zeros): (&[f32; M], &[i32; M]) = (scales, zeros);
