@@ -51,9 +51,15 @@ fn every_variant_is_made_and_stays_near_the_original() {
     check(Recipe::Fp16, 0.999_99, 0.999_99);
     check(Recipe::Fp16Weights, 0.999_999, 0.999_999);
     check(Recipe::Packed, 0.999_999, 0.999_999);
-    for recipe in
-        [Recipe::Int8Mixed, Recipe::Int8PerToken, Recipe::PackedInt8Mixed, Recipe::PackedInt8PerToken]
-    {
+    check(Recipe::PackedFused, 0.999_999, 0.999_999);
+    for recipe in [
+        Recipe::Int8Mixed,
+        Recipe::Int8PerToken,
+        Recipe::Int8Fused,
+        Recipe::PackedInt8Mixed,
+        Recipe::PackedInt8PerToken,
+        Recipe::PackedInt8Fused,
+    ] {
         check(recipe, 0.998, 0.999_999);
     }
     for recipe in
@@ -68,6 +74,8 @@ fn every_variant_is_made_and_stays_near_the_original() {
         Recipe::Pruned60,
         Recipe::Ffn30Int8Mixed,
         Recipe::Ffn50Heads33Int8Mixed,
+        Recipe::Ffn30Int8Fused,
+        Recipe::Ffn50Heads33Int8Fused,
     ] {
         check(recipe, 0.3, 0.999_999);
         assert!(found(recipe).for_task);
@@ -78,7 +86,10 @@ fn every_variant_is_made_and_stays_near_the_original() {
         .filter(|variant| variant.packed)
         .map(|variant| variant.name.as_str())
         .collect();
-    assert_eq!(packed, ["packed", "packed-int8-mixed", "packed-int8-per-token"]);
+    assert_eq!(
+        packed,
+        ["packed", "packed-fused", "packed-int8-mixed", "packed-int8-per-token", "packed-int8-fused"]
+    );
     // Scales of the whole batch make an answer depend on its mates, and fixed ones do not.
     assert!(
         found(Recipe::Int8Dynamic).quality.alone_cosine_min

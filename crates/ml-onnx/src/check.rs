@@ -76,6 +76,9 @@ impl Model {
                 format!("no version is given for the operators of {domain:?}"),
             ));
         }
+        if let Some(reason) = crate::operators::objection(node) {
+            return Err(Invalid::new(node.label(), reason));
+        }
         let missing = node.inputs.iter().find(|name| !name.is_empty() && !known.contains(name.as_str()));
         if let Some(missing) = missing {
             return Err(Invalid::new(node.label(), format!("its input {missing} is not made before it")));

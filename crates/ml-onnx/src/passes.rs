@@ -7,10 +7,12 @@ mod clean;
 mod fold;
 mod fp16;
 mod int8_dynamic;
+mod int8_fused;
 mod int8_static;
 mod int8_tables;
 mod mixed;
 mod packed;
+mod packed_attention;
 mod per_token;
 mod quantize;
 
@@ -20,9 +22,11 @@ pub use clean::Clean;
 pub use fold::Fold;
 pub use fp16::{Fp16, Fp16Form};
 pub use int8_dynamic::Int8Dynamic;
+pub use int8_fused::Int8Fused;
 pub use int8_static::Int8Static;
 pub use int8_tables::Int8Tables;
 pub use packed::Packed;
+pub use packed_attention::PackedAttention;
 pub use per_token::Int8PerToken;
 
 /// The fewest weights of a layer that is worth quantising.

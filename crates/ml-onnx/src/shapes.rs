@@ -9,7 +9,7 @@ pub(crate) use rules::{BROADCAST, ELEMENTWISE};
 use std::collections::HashMap;
 
 use crate::proto::Dim;
-use crate::{Graph, Node};
+use crate::{Graph, Node, operators};
 
 /// One size of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +90,11 @@ impl Shapes {
 
     fn infer(&mut self, node: &Node) {
         let Some(output) = node.outputs.first().cloned() else { return };
+        if node.domain == operators::DOMAIN {
+            let shapes = operators::shapes(self, node);
+            node.outputs.iter().zip(shapes).for_each(|(output, shape)| self.set(output, shape));
+            return;
+        }
         if let Some(vector) = rules::vector(self, node) {
             self.vectors.insert(output.clone(), vector);
         }

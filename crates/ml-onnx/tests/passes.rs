@@ -8,11 +8,12 @@ use std::path::Path;
 use bytes::Bytes;
 use ml_onnx::calibrate::Range;
 use ml_onnx::passes::{
-    Clean, Fold, Fp16, Fp16Form, Int8Dynamic, Int8PerToken, Int8Static, Int8Tables, Packed, WEIGHTS_MIN,
+    Clean, Fold, Fp16, Fp16Form, Int8Dynamic, Int8Fused, Int8PerToken, Int8Static, Int8Tables, Packed,
+    PackedAttention, WEIGHTS_MIN,
 };
 use ml_onnx::proto::{Attribute, Value, ValueInfo};
 use ml_onnx::prune::Moments;
-use ml_onnx::{DataType, Graph, Model, Node, Pass, Shapes, Tensor};
+use ml_onnx::{DataType, Graph, Model, Node, Pass, Shapes, Tensor, operators};
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 
@@ -40,10 +41,16 @@ fn static_int8(model: &Model, outliers: &[usize]) -> Int8Static {
     Int8Static { ranges: ranges(model, outliers) }
 }
 
+fn outliers(model: &Model) -> HashMap<String, Vec<usize>> {
+    ranges(model, &[3, 7]).into_iter().map(|(name, range)| (name, range.outliers)).collect()
+}
+
 fn per_token(model: &Model) -> Int8PerToken {
-    Int8PerToken {
-        outliers: ranges(model, &[3, 7]).into_iter().map(|(name, range)| (name, range.outliers)).collect(),
-    }
+    Int8PerToken { outliers: outliers(model) }
+}
+
+fn fused(model: &Model) -> Int8Fused {
+    Int8Fused { outliers: outliers(model) }
 }
 
 fn small_tables() -> Int8Tables {
@@ -53,12 +60,13 @@ fn small_tables() -> Int8Tables {
 #[test]
 fn no_two_nodes_have_one_name_and_nothing_that_callers_see_changes() {
     let model = encoder();
-    let passes: [&dyn Pass; 8] = [
+    let passes: [&dyn Pass; 9] = [
         &Clean,
         &Fold,
         &Int8Dynamic::default(),
         &static_int8(&model, &[3, 7]),
         &per_token(&model),
+        &fused(&model),
         &small_tables(),
         &Fp16::new(Fp16Form::Compute),
         &Fp16::new(Fp16Form::Weights),
@@ -75,6 +83,85 @@ fn no_two_nodes_have_one_name_and_nothing_that_callers_see_changes() {
         assert_eq!(graph(&rewritten).outputs, graph(&model).outputs, "{}", pass.name());
         assert_eq!(rewritten.metadata, model.metadata, "{}", pass.name());
     }
+}
+
+#[test]
+fn layers_that_share_an_input_and_what_follows_them_are_one_node_each() {
+    let model = encoder();
+    let rewritten = model.rewritten(&[&fused(&model), &Clean]).unwrap();
+    let own: Vec<&Node> =
+        graph(&rewritten).nodes.iter().filter(|node| node.is_own(operators::INT8_LINEAR)).collect();
+    let shown = |node: &Node| {
+        let activation = node.attribute("activation").unwrap().s.clone().unwrap();
+        (node.outputs.len(), node.inputs.len(), String::from_utf8(activation.to_vec()).unwrap())
+    };
+    let layer = [(3, "none"), (1, "none"), (1, "gelu"), (1, "none")];
+    let layer = layer.map(|(outputs, activation)| (outputs, 6, activation.to_owned()));
+    assert_eq!(own.iter().map(|node| shown(node)).collect::<Vec<_>>(), [layer.clone(), layer].concat());
+    assert_eq!((count(&rewritten, "Erf"), rewritten.opset(operators::DOMAIN)), (0, Some(operators::VERSION)));
+    let output = &own[0].outputs[1];
+    assert_eq!(Shapes::of(graph(&rewritten)).get(output), Shapes::of(graph(&model)).get(output));
+    assert_eq!(graph(&rewritten).linears(WEIGHTS_MIN).len(), 0);
+    let nothing = rewritten.rewritten(&[&Int8Fused::default()]).unwrap_err();
+    assert!(nothing.to_string().contains("no MatMul with a constant matrix"), "{nothing}");
+}
+
+#[test]
+fn packed_attention_is_one_node_and_nothing_pads() {
+    let packed = encoder().rewritten(&[&Packed::default()]).unwrap();
+    let rewritten = packed.rewritten(&[&PackedAttention::default()]).unwrap();
+    let own: Vec<&Node> =
+        graph(&rewritten).nodes.iter().filter(|node| node.is_own(operators::PACKED_ATTENTION)).collect();
+    assert_eq!(own.len(), 2);
+    assert_eq!((own[0].int("heads", 0), own[0].float("scale", 0.0)), (2, 0.25));
+    assert_eq!(own[0].inputs[0], "encoder.layer.0.attention.self.query");
+    assert_eq!(own[0].inputs[3], "position_ids");
+    assert_eq!(count(&rewritten, "Softmax"), count(&packed, "Softmax") - 2);
+    assert_eq!(graph(&rewritten).inputs, graph(&packed).inputs);
+    let refused = encoder().rewritten(&[&PackedAttention::default()]).unwrap_err();
+    assert!(refused.to_string().contains("no packed attention that is known"), "{refused}");
+    // Scores that something else than the mask is added to are no attention that the operator computes.
+    let mut other = packed;
+    let graph_mut = other.graph.as_mut().unwrap();
+    for node in graph_mut.nodes.iter_mut().filter(|node| node.is("Softmax")) {
+        let scaled = node.inputs[0].replace("masked", "scaled");
+        node.inputs[0] = scaled;
+    }
+    assert!(other.rewritten(&[&PackedAttention::default()]).is_err());
+}
+
+#[test]
+fn a_gelu_whose_parts_others_take_stays() {
+    let mut model = encoder();
+    let graph_mut = model.graph.as_mut().unwrap();
+    let erf = graph_mut.nodes.iter().position(|node| node.is("Erf")).unwrap();
+    let value = graph_mut.nodes[erf].outputs[0].clone();
+    graph_mut.outputs.push(ValueInfo::tensor(&value, DataType::Float, &[]));
+    let rewritten = model.rewritten(&[&Int8Fused::default()]).unwrap();
+    assert_eq!(count(&rewritten, "Erf"), 1);
+}
+
+#[test]
+fn nodes_of_our_own_operators_are_checked() {
+    let model = encoder();
+    let rewritten = model.rewritten(&[&fused(&model)]).unwrap();
+    let refused = |change: fn(&mut Node)| {
+        let mut model = rewritten.clone();
+        let nodes = &mut model.graph.as_mut().unwrap().nodes;
+        change(nodes.iter_mut().find(|node| node.is_own(operators::INT8_LINEAR)).unwrap());
+        model.check().unwrap_err().reason
+    };
+    assert_eq!(refused(|node| node.op_type = "Other".to_owned()), "there is no such operator in ml.rust");
+    assert_eq!(refused(|node| node.attributes.clear()), "its widths [] are not those of 3 outputs");
+    assert_eq!(
+        refused(|node| node.inputs.truncate(2)),
+        "it takes rows, weights and scales, and at most three more"
+    );
+    assert_eq!(refused(|node| drop(node.inputs.pop())), "columns of outliers and their weights go together");
+    assert_eq!(
+        refused(|node| node.attributes[0].ints[0] = -1),
+        "its widths [-1, 32, 32] are not those of 3 outputs"
+    );
 }
 
 #[test]
@@ -289,12 +376,13 @@ proptest! {
         for (at, change, other) in changes {
             mix_up(model.graph.as_mut().unwrap(), at, change, other);
         }
-        let passes: [&dyn Pass; 9] = [
-            &Clean, &Fold, &Int8Dynamic::default(), &static_int8(&model, &[3, 7]), &per_token(&model), &small_tables(),
-            &Packed::default(), &Fp16::new(Fp16Form::Compute), &Fp16::new(Fp16Form::Weights),
+        let passes: [&dyn Pass; 11] = [
+            &Clean, &Fold, &Int8Dynamic::default(), &static_int8(&model, &[3, 7]), &per_token(&model), &fused(&model), &small_tables(),
+            &Packed::default(), &PackedAttention::default(), &Fp16::new(Fp16Form::Compute), &Fp16::new(Fp16Form::Weights),
         ];
         for pass in passes {
             let _ = model.rewritten(&[pass]);
+            let _ = model.rewritten(&[&Packed::default(), pass]);
         }
         let _ = (graph(&model).blocks(), Shapes::of(graph(&model)));
     }

@@ -135,8 +135,9 @@ Usage: ml-bench variants MODEL --data FILE [--flag value]...
   --html FILE            write it as a page with a plot there too
 
 Variants: fp16, fp16-weights, int8-dynamic, int8-static, int8-static-minmax, int8-static-entropy, int8-mixed,
-int8-per-token, packed, packed-int8-mixed, packed-int8-per-token; ffn30 and ffn50-heads33 (pruned; judged by
-accuracy only, since their outputs are not the original's), each also with -int8-mixed; pruned60
+int8-per-token, packed, packed-int8-mixed, packed-int8-per-token; int8-fused, packed-fused and packed-int8-fused, with
+operators of our own, for ONNX Runtime in these programs alone; ffn30 and ffn50-heads33 (pruned; judged by
+accuracy only, since their outputs are not the original's), each also with -int8-mixed and -int8-fused; pruned60
 (60 % of the weights, whichever are missed least) and pruned-accurate (the fewest weights that lose no more
 accuracy than is allowed), judged likewise. Predictions are the largest number of the last
 output; labels are the model's own (its note \"labels\"), or numbers. Passes when all gates hold.

@@ -94,6 +94,11 @@ impl Calibration {
         self.of(model).map(|(name, input)| (name, range(input))).collect()
     }
 
+    /// Returns the columns that stay in floats where each token has a scale and a zero of its own: with those, fewer are enough.
+    pub(super) fn few_outliers(&self, model: &Model) -> HashMap<String, Vec<usize>> {
+        self.of(model).map(|(name, input)| (name, input.outliers.clone())).collect()
+    }
+
     /// Returns the columns that stay in floats where each token has a scale of its own.
     pub(super) fn outliers(&self, model: &Model) -> HashMap<String, Vec<usize>> {
         let outliers = |input: &Input| input.columns.outliers(OUTLIER_THRESHOLD_PER_TOKEN, OUTLIERS_MAX);

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use ml_core::Needs;
 use ml_onnx::calibrate::RangeMethod;
 use ml_onnx::passes::{
-    Clean, Fold, Fp16, Fp16Form, Int8Dynamic, Int8PerToken, Int8Static, Int8Tables, Packed,
+    Clean, Fold, Fp16, Fp16Form, Int8Dynamic, Int8Fused, Int8PerToken, Int8Static, Int8Tables, Packed,
+    PackedAttention,
 };
 use ml_onnx::{Model, Pass, PassError};
 use serde::{Serialize, Serializer};
@@ -51,12 +52,18 @@ recipes! {
     Int8Mixed = "int8-mixed",
     /// int8 with a scale for each token, and columns of outliers in floats.
     Int8PerToken = "int8-per-token",
+    /// The same, each layer as one node of an operator of our own.
+    Int8Fused = "int8-fused",
     /// Packed batches.
     Packed = "packed",
+    /// Packed batches, attention by an operator of our own.
+    PackedFused = "packed-fused",
     /// Packed batches, mixed int8.
     PackedInt8Mixed = "packed-int8-mixed",
     /// Packed batches, int8 with a scale for each token.
     PackedInt8PerToken = "packed-int8-per-token",
+    /// The same, each layer and each attention as one node of operators of our own.
+    PackedInt8Fused = "packed-int8-fused",
     /// Without 30 % of the feed-forward neurons.
     Ffn30 = "ffn30",
     /// Without half of the feed-forward neurons and a third of the heads.
@@ -69,6 +76,10 @@ recipes! {
     Ffn30Int8Mixed = "ffn30-int8-mixed",
     /// The second of these, mixed int8.
     Ffn50Heads33Int8Mixed = "ffn50-heads33-int8-mixed",
+    /// The first of these, int8 with a scale for each token, each layer as one node of an operator of our own.
+    Ffn30Int8Fused = "ffn30-int8-fused",
+    /// The second of these, likewise.
+    Ffn50Heads33Int8Fused = "ffn50-heads33-int8-fused",
 }
 
 impl Recipe {
@@ -82,6 +93,8 @@ impl Recipe {
                 | Self::PrunedAccurate
                 | Self::Ffn30Int8Mixed
                 | Self::Ffn50Heads33Int8Mixed
+                | Self::Ffn30Int8Fused
+                | Self::Ffn50Heads33Int8Fused
         )
     }
 
@@ -110,6 +123,11 @@ impl Recipe {
             | Self::PackedInt8PerToken
             | Self::Ffn30Int8Mixed
             | Self::Ffn50Heads33Int8Mixed => Needs::Int8Products,
+            Self::Int8Fused
+            | Self::PackedFused
+            | Self::PackedInt8Fused
+            | Self::Ffn30Int8Fused
+            | Self::Ffn50Heads33Int8Fused => Needs::WideInt8Products,
         }
     }
 
@@ -117,8 +135,12 @@ impl Recipe {
         Ok(match self {
             Self::Pruned60 => Some(shop.searched(60)?),
             Self::PrunedAccurate => Some(shop.searched_accurate()?),
-            Self::Ffn30 | Self::Ffn30Int8Mixed => Some(Profile { neurons: 70, heads: 100 }),
-            Self::Ffn50Heads33 | Self::Ffn50Heads33Int8Mixed => Some(Profile { neurons: 50, heads: 67 }),
+            Self::Ffn30 | Self::Ffn30Int8Mixed | Self::Ffn30Int8Fused => {
+                Some(Profile { neurons: 70, heads: 100 })
+            }
+            Self::Ffn50Heads33 | Self::Ffn50Heads33Int8Mixed | Self::Ffn50Heads33Int8Fused => {
+                Some(Profile { neurons: 50, heads: 67 })
+            }
             _ => None,
         })
     }
@@ -130,6 +152,10 @@ impl Recipe {
         let profile = self.profile(shop)?;
         let model = shop.model(profile)?;
         let packed = || then(&model, &Packed::default()).map_err(failed);
+        let packed_fused = || {
+            let passes: [&dyn Pass; 3] = [&Packed::default(), &PackedAttention::default(), &Clean];
+            model.rewritten(&passes).map_err(failed)
+        };
         let mixed = |model: &Model| {
             let ranges = shop.calibration(profile)?.mixed(percentile, model);
             int8(model, &Int8Static { ranges }).map_err(failed)
@@ -137,6 +163,10 @@ impl Recipe {
         let per_token = |model: &Model| {
             let outliers = shop.calibration(profile)?.outliers(model);
             int8(model, &Int8PerToken { outliers }).map_err(failed)
+        };
+        let fused = |model: &Model| {
+            let outliers = shop.calibration(profile)?.few_outliers(model);
+            int8(model, &Int8Fused { outliers }).map_err(failed)
         };
         let whole = |method| int8(&model, &shop.calibration(profile)?.whole(method)).map_err(failed);
         match self {
@@ -148,9 +178,12 @@ impl Recipe {
             Self::Int8StaticEntropy => whole(RangeMethod::Entropy),
             Self::Int8Mixed | Self::Ffn30Int8Mixed | Self::Ffn50Heads33Int8Mixed => mixed(&model),
             Self::Int8PerToken => per_token(&model),
+            Self::Int8Fused | Self::Ffn30Int8Fused | Self::Ffn50Heads33Int8Fused => fused(&model),
             Self::Packed => packed(),
+            Self::PackedFused => packed_fused(),
             Self::PackedInt8Mixed => mixed(&packed()?),
             Self::PackedInt8PerToken => per_token(&packed()?),
+            Self::PackedInt8Fused => fused(&packed_fused()?),
             Self::Ffn30 | Self::Ffn50Heads33 | Self::Pruned60 | Self::PrunedAccurate => Ok((*model).clone()),
         }
     }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ml_onnx::operators::DOMAIN;
+
 use super::shadow::Shadow;
 use super::variants::{self, Here};
 use super::{
@@ -96,10 +98,22 @@ fn here(options: &ModelOptions) -> Here {
 fn load_backend(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
     error::check_file(path)?;
     match options.runtime {
-        RuntimeChoice::Rten => rten::load(path, options),
+        RuntimeChoice::Rten => on_rten(path, options),
         RuntimeChoice::Tvm => tvm::load(path, options),
         RuntimeChoice::OnnxRuntime => onnxruntime::load(path, options),
         RuntimeChoice::Auto => load_auto(path, options),
+    }
+}
+
+/// Loads by rten, which knows no operators of ours: what it says of them would not say what to do.
+fn on_rten(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, LoadError> {
+    let has_own = |path| ml_onnx::Model::read_graph(path).is_ok_and(|model| model.opset(DOMAIN).is_some());
+    match rten::load(path, options) {
+        Err(LoadError { kind: LoadErrorKind::Unsupported { .. }, .. }) if has_own(path) => {
+            let reason = format!("it has operators of {DOMAIN}, which run on ONNX Runtime alone");
+            Err(LoadError::unsupported(path, rten::NAME, reason))
+        }
+        loaded => loaded,
     }
 }
 
@@ -114,7 +128,7 @@ fn load_auto(path: &Path, options: &ModelOptions) -> Result<Box<dyn Backend>, Lo
                 "running on rten, in pure Rust; ONNX Runtime would add its contributed operators, half \
                  precision and other devices, and about 1.15 times the speed on batches"
             );
-            rten::load(path, options)
+            on_rten(path, options)
         }
         loaded => loaded,
     }

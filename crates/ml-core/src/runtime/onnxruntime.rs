@@ -5,6 +5,7 @@ mod environment;
 mod find;
 mod graph;
 mod openvino;
+mod operators;
 mod provider;
 mod sessions;
 mod texts;

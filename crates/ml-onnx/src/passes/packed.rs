@@ -25,9 +25,9 @@ use crate::proto::{Dim, ValueInfo};
 use crate::shapes::{Shapes, Size};
 use crate::{DataType, Graph, Model, Node, Tensor};
 
-const POSITIONS: &str = "position_ids";
-const UNPACK: &str = "unpack";
-const PACK: &str = "pack";
+pub(super) const POSITIONS: &str = "position_ids";
+pub(super) const UNPACK: &str = "unpack";
+pub(super) const PACK: &str = "pack";
 const TOKENS: &str = "tokens";
 
 /// Rewrites an encoder of texts for packed batches.

@@ -9,6 +9,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use super::copy::{self, Copy};
 use super::environment::LoadedRuntime;
 use super::graph::{Graph, GraphError};
+use super::operators::Operators;
 use super::provider;
 use super::weights::{MapError, Mapping, Weights};
 use crate::{Device, ModelOptions, OptimisedCopy, ThreadPlan};
@@ -52,10 +53,10 @@ enum NotShared {
 /// Builds the sessions of `model`; they share their weights where they can.
 pub fn build(runtime: &LoadedRuntime, model: &Path, options: &ModelOptions) -> ort::Result<Sessions> {
     if options.device != Device::Cpu {
-        let factory = Factory { runtime, threads: threads_beside(options), device: options.device };
+        let factory = Factory::new(runtime, threads_beside(options), options.device);
         return factory.sessions(model, GraphOptimizationLevel::All, None);
     }
-    let factory = Factory { runtime, threads: options.threads, device: Device::Cpu };
+    let factory = Factory::new(runtime, options.threads, Device::Cpu);
     match factory.shared(model, options.optimised_copy) {
         Ok(Some(sessions)) => return Ok(sessions),
         Ok(None) => {}
@@ -80,9 +81,14 @@ struct Factory<'a> {
     runtime: &'a LoadedRuntime,
     threads: ThreadPlan,
     device: Device,
+    operators: Operators,
 }
 
-impl Factory<'_> {
+impl<'a> Factory<'a> {
+    fn new(runtime: &'a LoadedRuntime, threads: ThreadPlan, device: Device) -> Self {
+        Self { runtime, threads, device, operators: Operators::default() }
+    }
+
     /// Builds sessions on one copy of the weights; `None` where there is none that could be shared.
     fn shared(&self, model: &Path, copy: OptimisedCopy) -> Result<Option<Sessions>, NotShared> {
         let graph = Graph::read(model)?;
@@ -189,6 +195,7 @@ impl Factory<'_> {
         Ok(builder
             // Weights stay out of the arena, which would round them up and never give them back.
             .with_device_allocated_initializers()?
+            .with_operators(self.operators.domain(threads)?)?
             // ONNX Runtime sizes its pools from the host; our plan knows the cgroup.
             .with_intra_threads(threads)?
             .with_inter_threads(1)?

@@ -182,6 +182,9 @@ impl Entry {
             Needs::Int8Products if on_cpu && !here.machine.multiplies_int8() => {
                 Some("this CPU has no instruction for products of 8-bit integers".to_owned())
             }
+            Needs::WideInt8Products if !on_cpu || !here.machine.multiplies_int8_widely() => {
+                Some("it is for CPUs that multiply 8-bit integers in vectors of 512 bits".to_owned())
+            }
             Needs::Accelerator if on_cpu => Some(format!("it is for other devices than CPUs: {numbers}")),
             _ => {
                 let speed = self.speeds.sorted.mean;

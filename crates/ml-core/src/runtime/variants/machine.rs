@@ -9,6 +9,9 @@ pub struct Machine(Vec<String>);
 /// Products of 8-bit integers in one instruction. Without them int8 is hardly faster than floats, and on x86 it can saturate.
 const INT8_PRODUCTS: [&str; 4] = ["avx512vnni", "avxvnni", "dotprod", "i8mm"];
 
+/// The one of these that our own operator uses.
+const WIDE_INT8_PRODUCTS: &str = "avx512vnni";
+
 impl Machine {
     /// Returns what this machine is.
     pub fn here() -> Self {
@@ -29,6 +32,11 @@ impl Machine {
     /// Returns whether it multiplies 8-bit integers in one instruction: VNNI on x86, dot products on Arm.
     pub fn multiplies_int8(&self) -> bool {
         self.0.iter().any(|feature| INT8_PRODUCTS.contains(&feature.as_str()))
+    }
+
+    /// Returns whether it does so in vectors of 512 bits: VNNI with AVX-512.
+    pub fn multiplies_int8_widely(&self) -> bool {
+        self.0.iter().any(|feature| feature == WIDE_INT8_PRODUCTS)
     }
 }
 

@@ -58,6 +58,8 @@ pub enum Needs {
     Nothing,
     /// Products of 8-bit integers in one instruction (VNNI on x86, dot products on Arm), or another device than a CPU.
     Int8Products,
+    /// Products of 8-bit integers in vectors of 512 bits (VNNI with AVX-512), on the CPU: what our own operator is fast with.
+    WideInt8Products,
     /// Another device than a CPU: CPUs compute 16-bit floats more slowly than 32-bit ones.
     Accelerator,
 }

@@ -123,6 +123,13 @@ fn auto_takes_what_holds_its_gates_on_this_kind_of_machine() {
             "original",
             "one: this CPU has no instruction for products of 8-bit integers",
         ),
+        ("needs = \"wide_int8_products\"", usual(), "one", &taken),
+        (
+            "needs = \"wide_int8_products\"",
+            here("x86_64 avx2 avxvnni", "cpu", false),
+            "original",
+            "one: it is for CPUs that multiply 8-bit integers in vectors of 512 bits",
+        ),
         ("needs = \"accelerator\"", usual(), "original", "one: it is for other devices than CPUs: 2.50 ×"),
         ("packed = true", here(WITH_VNNI, "cpu", true), "one", &taken),
         ("packed = true", usual(), "original", "one: it takes packed batches, which this pipeline"),

@@ -1,0 +1,62 @@
+//! Operators of our own ([`ml_onnx::operators`]), given to each session: what ONNX Runtime calls when a model has them.
+
+mod attention;
+mod linear;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use ml_kernels::{Int8Linear, LinearError};
+use ml_onnx::operators::DOMAIN;
+use ort::operator::OperatorDomain;
+
+use self::attention::Attention;
+use self::linear::Linear;
+
+/// The operators of the sessions of one model: what they pack of the weights, they share.
+#[derive(Clone, Default)]
+pub struct Operators {
+    linears: Shared<Int8Linear>,
+}
+
+impl Operators {
+    /// Returns the operators for sessions of so many threads.
+    pub fn domain(&self, threads: usize) -> ort::Result<OperatorDomain> {
+        let domain = OperatorDomain::new(DOMAIN)?.add(Linear { threads, packed: self.linears.clone() })?;
+        domain.add(Attention { threads })
+    }
+}
+
+/// Things that are made once and live as long as one of their users.
+struct Shared<T>(Arc<Mutex<HashMap<u64, Weak<T>>>>);
+
+impl<T> Shared<T> {
+    /// Returns what was made of a content before, or makes it while others wait.
+    fn get(&self, content: u64, make: impl FnOnce() -> ort::Result<T>) -> ort::Result<Arc<T>> {
+        // Whoever panicked while making something has put nothing there.
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = shared.get(&content).and_then(Weak::upgrade) {
+            return Ok(made);
+        }
+        let made = Arc::new(make()?);
+        shared.insert(content, Arc::downgrade(&made));
+        Ok(made)
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+/// What a kernel says, as ONNX Runtime passes it on.
+fn refused(error: LinearError) -> ort::Error {
+    ort::Error::new(error.to_string())
+}

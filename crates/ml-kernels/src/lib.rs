@@ -1,0 +1,17 @@
+//! Kernels of inference that no runtime has: what is worth a hand-written loop, and nothing else.
+//!
+//! [`Int8Linear`] is a linear layer in int8 with a scale for each row: LLM.int8() (Dettmers et al., 2022,
+//! <https://arxiv.org/abs/2208.07339>), whose rows are quantised, multiplied, and made floats again in one pass. This crate knows no
+//! runtime and no file format. [`Attention`] is that of texts without padding between them.
+
+mod attention;
+mod gelu;
+mod layout;
+mod linear;
+mod portable;
+mod rows;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
+
+pub use attention::{Attention, Tokens};
+pub use linear::{Activation, Int8Linear, LinearError, Parts, Path};
