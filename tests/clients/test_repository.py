@@ -212,7 +212,8 @@ class Repositories(unittest.TestCase):
             (self.folder / name / "1").mkdir(parents=True)
             models.write_slow(self.folder / name / "1" / "model.onnx")
             (self.folder / name / "config.pbtxt").write_text(f"dynamic_batching {{ {config} }}")
-        self.serve()
+        # One at a time: what is in a batch that runs is waited for, whatever comes.
+        self.serve("--batch-items-max", "1")
         answered = []
 
         def ask(model, number, priority=0):
