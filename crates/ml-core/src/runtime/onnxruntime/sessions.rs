@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -163,9 +164,9 @@ impl<'a> Factory<'a> {
             }
         };
         let mut narrow_builder = finished(self.builder(intra_op)?)?;
-        let narrow = (0..runners.max(1)).map(|_| narrow_builder.commit_from_file(path));
+        let narrow = (0..runners.max(1)).map(|_| opened(&mut narrow_builder, path));
         let narrow = narrow.collect::<ort::Result<_>>()?;
-        let wide_session = || finished(self.wide_builder(wide)?)?.commit_from_file(path);
+        let wide_session = || opened(&mut finished(self.wide_builder(wide)?)?, path);
         let wide = (wide > intra_op).then(wide_session).transpose()?;
         Ok(Sessions { narrow, wide, weights: Vec::new() })
     }
@@ -209,7 +210,8 @@ impl<'a> Factory<'a> {
 
     /// Lets a session optimise `model` and write what it made of it to `graph`, with the weights beside it.
     fn write_copy(&self, model: &Path, graph: &Path) -> ort::Result<()> {
-        self.builder(1)?
+        let mut builder = self
+            .builder(1)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             // This session writes and never runs.
             .with_prepacking(false)?
@@ -218,10 +220,26 @@ impl<'a> Factory<'a> {
             .with_config_entry(
                 "session.optimized_model_external_initializers_min_size_in_bytes",
                 STORED_TENSOR_BYTES_MIN,
-            )?
-            .commit_from_file(model)?;
+            )?;
+        opened(&mut builder, model)?;
         Ok(())
     }
+}
+
+/// Opens a session.
+///
+/// ONNX Runtime enters the domain of our operators into a list of the whole process with the first session, and does not guard the
+/// list: of two first sessions at once, one fails. So until one was opened, they are opened one after the other.
+fn opened(builder: &mut SessionBuilder, path: &Path) -> ort::Result<Session> {
+    static ENTERED: Mutex<bool> = Mutex::new(false);
+    let mut entered = ENTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *entered {
+        drop(entered);
+        return builder.commit_from_file(path);
+    }
+    let session = builder.commit_from_file(path)?;
+    *entered = true;
+    Ok(session)
 }
 
 /// Everything but the model that decides what a copy looks like: another value is another copy.
