@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ml_kernels::{Int8Linear, LinearError};
 use ml_onnx::operators::DOMAIN;
-use ort::operator::OperatorDomain;
+use ort::operator::{ComputeContext, OperatorDomain};
 
 use self::attention::Attention;
 use self::linear::Linear;
@@ -54,6 +54,24 @@ impl<T> Default for Shared<T> {
     fn default() -> Self {
         Self(Arc::default())
     }
+}
+
+/// Computes shares of a node's work, each on a thread of the session.
+fn each_share<T: Send>(
+    context: &ComputeContext,
+    shares: Vec<T>,
+    compute: impl Fn(&mut T) -> Result<(), LinearError> + Sync,
+) -> ort::Result<()> {
+    let shares: Vec<_> = shares.into_iter().map(|share| Mutex::new((share, Ok(())))).collect();
+    context.par_for(shares.len(), 0, |at| {
+        // Each share is taken once; who panicked with one in hand has failed the whole run.
+        let (share, result) = &mut *shares[at].lock().unwrap_or_else(PoisonError::into_inner);
+        *result = compute(share);
+    })?;
+    shares.into_iter().try_for_each(|share| {
+        let (_, result) = share.into_inner().unwrap_or_else(PoisonError::into_inner);
+        result.map_err(refused)
+    })
 }
 
 /// What a kernel says, as ONNX Runtime passes it on.

@@ -1,14 +1,12 @@
 //! Attention of packed texts: where each text begins is read from the tokens' positions, and texts are shared by the threads.
 
-use std::sync::{Mutex, PoisonError};
-
-use ml_kernels::{LinearError, Path, Tokens};
+use ml_kernels::{Path, Tokens};
 use ml_onnx::operators::PACKED_ATTENTION;
 use ort::Error;
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType;
 
-use super::refused;
+use super::{each_share, refused};
 
 /// [`PACKED_ATTENTION`], for sessions of so many threads.
 pub struct Attention {
@@ -76,7 +74,6 @@ struct Share<'a> {
     texts: &'a [usize],
     tokens: Tokens<'a>,
     output: &'a mut [f32],
-    result: Result<(), LinearError>,
 }
 
 impl Node {
@@ -93,15 +90,8 @@ impl Node {
             // What does not fit is refused there.
             return self.attention.run(texts, tokens, output).map_err(refused);
         }
-        let shares: Vec<Mutex<Share<'_>>> = shares(self.threads, texts, tokens, output);
-        context.par_for(shares.len(), 0, |at| {
-            // Each share is taken once; who panicked with one in hand has failed the whole run.
-            let mut share = shares[at].lock().unwrap_or_else(PoisonError::into_inner);
-            let Share { texts, tokens, output, result } = &mut *share;
-            *result = self.attention.run(texts, tokens, output);
-        })?;
-        shares.into_iter().try_for_each(|share| {
-            share.into_inner().unwrap_or_else(PoisonError::into_inner).result.map_err(refused)
+        each_share(context, shares(self.threads, texts, tokens, output), |share| {
+            self.attention.run(share.texts, &share.tokens, share.output)
         })
     }
 }
@@ -112,7 +102,7 @@ fn shares<'a>(
     texts: &'a [usize],
     tokens: &Tokens<'a>,
     mut output: &'a mut [f32],
-) -> Vec<Mutex<Share<'a>>> {
+) -> Vec<Share<'a>> {
     let some = texts.iter().sum::<usize>().div_ceil(threads);
     let (mut shares, mut first_text, mut first) = (Vec::new(), 0, 0);
     while first_text < texts.len() {
@@ -124,7 +114,7 @@ fn shares<'a>(
         let place = first * tokens.width..(first + count) * tokens.width;
         let (own, rest) = output.split_at_mut(count * tokens.width);
         output = rest;
-        shares.push(Mutex::new(Share {
+        shares.push(Share {
             texts: &texts[first_text..end_text],
             tokens: Tokens {
                 queries: &tokens.queries[place.clone()],
@@ -133,8 +123,7 @@ fn shares<'a>(
                 width: tokens.width,
             },
             output: own,
-            result: Ok(()),
-        }));
+        });
         (first_text, first) = (end_text, first + count);
     }
     shares

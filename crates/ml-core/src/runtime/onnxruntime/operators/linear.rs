@@ -1,9 +1,9 @@
 //! Linear layers in int8: a node's constants become a packed layer, and its rows are computed by all threads of the session.
 
 use std::hash::Hasher;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use ml_kernels::{Activation, Int8Linear, LinearError, Parts};
+use ml_kernels::{Activation, Int8Linear, Parts};
 use ml_onnx::operators::INT8_LINEAR;
 use ort::Error;
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
@@ -11,7 +11,7 @@ use ort::value::{DynTensorValueType, PrimitiveTensorElementType, TensorElementTy
 use twox_hash::XxHash3_64;
 use zerocopy::IntoBytes;
 
-use super::{Shared, refused};
+use super::{Shared, each_share, refused};
 
 /// The fewest rows that are worth a thread.
 const ROWS_MIN: usize = 4;
@@ -113,7 +113,6 @@ impl Kernel for Node {
 struct Share<'a> {
     rows: &'a [f32],
     outputs: Vec<&'a mut [f32]>,
-    result: Result<(), LinearError>,
 }
 
 impl Node {
@@ -123,34 +122,18 @@ impl Node {
         if shares <= 1 {
             return self.layer.run(rows, &mut outputs).map_err(refused);
         }
-        let shares = self.shares(count.div_ceil(shares), rows, outputs);
-        context.par_for(shares.len(), 0, |at| {
-            // Each share is taken once; who panicked with one in hand has failed the whole run.
-            let mut share = shares[at].lock().unwrap_or_else(PoisonError::into_inner);
-            let Share { rows, outputs, result } = &mut *share;
-            *result = self.layer.run(rows, outputs);
-        })?;
-        shares.into_iter().try_for_each(|share| {
-            share.into_inner().unwrap_or_else(PoisonError::into_inner).result.map_err(refused)
+        each_share(context, self.shares(count.div_ceil(shares), rows, outputs), |share| {
+            self.layer.run(share.rows, &mut share.outputs)
         })
     }
 
-    fn shares<'a>(
-        &self,
-        count: usize,
-        rows: &'a [f32],
-        outputs: Vec<&'a mut [f32]>,
-    ) -> Vec<Mutex<Share<'a>>> {
+    fn shares<'a>(&self, count: usize, rows: &'a [f32], outputs: Vec<&'a mut [f32]>) -> Vec<Share<'a>> {
         let widths = self.layer.widths_out();
         let parts = outputs.into_iter().zip(widths).map(|(output, width)| output.chunks_mut(count * width));
         let mut parts: Vec<_> = parts.collect();
         let rows = rows.chunks(count * self.layer.width_in());
-        let share = |rows| Share {
-            rows,
-            outputs: parts.iter_mut().flat_map(Iterator::next).collect(),
-            result: Ok(()),
-        };
-        rows.map(share).map(Mutex::new).collect()
+        let share = |rows| Share { rows, outputs: parts.iter_mut().flat_map(Iterator::next).collect() };
+        rows.map(share).collect()
     }
 }
 
