@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ml_core::{Model, ModelOptions, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes};
+use ml_onnx::proto::{Dim, OperatorSet, ValueInfo};
+use ml_onnx::{DataType, Graph, Node, Tensor, WriteOptions};
 use ndarray::{Array2, ArrayD};
 
 /// A folder that is removed when the test ends.
@@ -127,6 +129,79 @@ fn a_damaged_copy_is_made_again() {
         assert_eq!(answer(&load(&path, 1, OptimisedCopy::BesideModel)), expected, "{file}: {content:?}");
         assert_eq!([complete("graph.onnx"), complete("weights.bin")], sizes, "{file}: {content:?}");
     }
+}
+
+/// Writes a model that takes rows of a table of 8 MiB.
+fn table_model(folder: &Folder) -> PathBuf {
+    let floats: Vec<f32> = (0..TABLE_ROWS * TABLE_WIDTH).map(|n| n as f32).collect();
+    let table = Tensor {
+        name: "table".to_owned(),
+        dims: vec![TABLE_ROWS as i64, TABLE_WIDTH as i64],
+        data_type: Some(DataType::Float.number()),
+        raw_data: Some(floats.iter().flat_map(|float| float.to_le_bytes()).collect()),
+        ..Tensor::default()
+    };
+    let gather = Node {
+        op_type: "Gather".to_owned(),
+        inputs: vec!["table".to_owned(), "ids".to_owned()],
+        outputs: vec!["rows".to_owned()],
+        ..Node::default()
+    };
+    let sizes = [Dim::named("n"), Dim::fixed(TABLE_WIDTH as i64)];
+    let graph = Graph {
+        name: "rows of a table".to_owned(),
+        nodes: vec![gather],
+        initializers: vec![table],
+        inputs: vec![ValueInfo::tensor("ids", DataType::Int64, &sizes[..1])],
+        outputs: vec![ValueInfo::tensor("rows", DataType::Float, &sizes)],
+        ..Graph::default()
+    };
+    let set = OperatorSet { version: Some(17), ..OperatorSet::default() };
+    let model = ml_onnx::Model {
+        ir_version: Some(8),
+        graph: Some(graph),
+        opset_imports: vec![set],
+        ..Default::default()
+    };
+    let path = folder.0.join("model.onnx");
+    model.write(&path, WriteOptions::default()).expect("the folder takes files");
+    path
+}
+
+const TABLE_ROWS: usize = 8192;
+const TABLE_WIDTH: usize = 256;
+
+fn rows(model: &Model, ids: &[i64]) -> Result<ArrayD<f32>, ml_core::ModelError> {
+    let ids = ndarray::arr1(ids);
+    let outputs = model.run(vec![("ids", (&ids).into())])?;
+    Ok(outputs.get::<f32>("rows").expect("f32").into_owned())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_large_table_stays_in_its_file() {
+    let folder = Folder::new("table");
+    let path = table_model(&folder);
+    let plain = load(&path, 1, OptimisedCopy::Never);
+    let model = load(&path, 2, OptimisedCopy::BesideModel);
+    let copy = folder.copies().pop().expect("the copy was made");
+    let graph =
+        ml_onnx::Model::read_graph(&copy.join("graph.onnx")).expect("it is ONNX").graph.expect("a graph");
+    assert!(graph.initializers.is_empty(), "{:?}", graph.initializers);
+
+    let ids = [7, 0, 0, -1, 8191, -8192, 4000];
+    assert_eq!(rows(&model, &ids), rows(&plain, &ids));
+    assert_eq!(rows(&model, &[]).expect("no rows").shape(), [0, TABLE_WIDTH]);
+    for id in [8192, -8193] {
+        assert!(rows(&plain, &[0, id]).is_err(), "ONNX Runtime's own refuses it");
+        let refused = rows(&model, &[0, id]).expect_err("so does ours").to_string();
+        assert!(refused.contains(&format!("there is no row {id} of 8192")), "{refused}");
+    }
+    assert_eq!(rows(&model, &ids), rows(&plain, &ids), "and goes on");
+
+    fs::remove_file(copy.join("weights.bin")).expect("the file is there");
+    fs::write(copy.join("weights.bin"), "too short").expect("the folder takes files");
+    assert_eq!(rows(&load(&path, 1, OptimisedCopy::BesideModel), &ids), rows(&plain, &ids), "made again");
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub mod passes;
 pub mod proto;
 pub mod prune;
 mod shapes;
+mod stored;
 mod wire;
 
 /// What the fuzz target in `fuzz/` sees more than others.
@@ -46,4 +47,5 @@ pub use linear::Linear;
 pub use passes::{Pass, PassError};
 pub use proto::{DataType, Graph, Model, Node, Tensor};
 pub use shapes::{Shapes, Size};
+pub use stored::leave_rows_stored;
 pub use wire::{DEPTH_MAX, ELEMENTS_MAX, Packed, Unknown, WireError};

@@ -37,6 +37,17 @@ pub const INT8_LINEAR: &str = "Int8Linear";
 /// `heads` parts of a row have one width; `scale` is a float. The output is float, `[tokens, width]`.
 pub const PACKED_ATTENTION: &str = "PackedAttention";
 
+/// Rows of a table of floats that lies in a file beside the model, read when they are asked for: a `Gather` whose table is no
+/// part of the model.
+///
+/// | input | element, shape | is |
+/// |---|---|---|
+/// | 0 | int64, any | which rows; negative ones count from the end |
+///
+/// The table has `rows` rows of `width` floats, the lowest byte first, from the byte `offset` of `file` on, which is relative to the
+/// folder of the model. The output is float, with the width as one more size.
+pub const STORED_ROWS: &str = "StoredRows";
+
 impl Node {
     /// Makes a node of our own operators.
     pub fn own(op_type: &str, inputs: &[&str], outputs: &[&str]) -> Self {
@@ -66,6 +77,12 @@ pub(crate) fn objection(node: &Node) -> Option<String> {
         let fits = whole && node.only_output().is_some() && node.int("heads", 0) > 0;
         return (!fits).then(|| "it takes queries, keys, values and positions, and some heads".to_owned());
     }
+    if node.is_own(STORED_ROWS) {
+        let sizes = ["rows", "width"].iter().all(|size| node.int(size, 0) > 0) && node.int("offset", 0) >= 0;
+        let has_file = node.attribute("file").is_some();
+        let whole = node.inputs.len() == 1 && node.input(0).is_some() && node.only_output().is_some();
+        return (!(sizes && has_file && whole)).then(|| "it takes rows of a table in a file".to_owned());
+    }
     if !node.is_own(INT8_LINEAR) {
         return Some(format!("there is no such operator in {DOMAIN}"));
     }
@@ -86,6 +103,10 @@ pub(crate) fn objection(node: &Node) -> Option<String> {
 pub(crate) fn shapes(shapes: &Shapes, node: &Node) -> Vec<Vec<Size>> {
     if node.is_own(PACKED_ATTENTION) {
         return node.input(0).and_then(|input| shapes.get(input)).map(<[Size]>::to_vec).into_iter().collect();
+    }
+    if node.is_own(STORED_ROWS) {
+        let wide = |rows: &[Size]| rows.iter().cloned().chain([Size::Fixed(node.int("width", 0))]).collect();
+        return node.input(0).and_then(|rows| shapes.get(rows)).map(wide).into_iter().collect();
     }
     let rows = node.input(0).filter(|_| node.is_own(INT8_LINEAR)).and_then(|input| shapes.get(input));
     let Some([leading @ .., _]) = rows else { return Vec::new() };

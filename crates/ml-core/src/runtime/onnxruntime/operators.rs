@@ -2,8 +2,11 @@
 
 mod attention;
 mod linear;
+#[cfg(unix)]
+mod rows;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ml_kernels::{Int8Linear, LinearError};
@@ -20,10 +23,15 @@ pub struct Operators {
 }
 
 impl Operators {
-    /// Returns the operators for sessions of so many threads.
-    pub fn domain(&self, threads: usize) -> ort::Result<OperatorDomain> {
+    /// Returns the operators for sessions of so many threads, on a model in `folder`.
+    pub fn domain(&self, threads: usize, folder: &Path) -> ort::Result<OperatorDomain> {
         let domain = OperatorDomain::new(DOMAIN)?.add(Linear { threads, packed: self.linears.clone() })?;
-        domain.add(Attention { threads })
+        let domain = domain.add(Attention { threads })?;
+        #[cfg(unix)]
+        let domain = domain.add(rows::Rows { folder: folder.to_owned() })?;
+        #[cfg(not(unix))]
+        let _ = folder;
+        Ok(domain)
     }
 }
 

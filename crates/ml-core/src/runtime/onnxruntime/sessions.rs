@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use ml_onnx::{FileError, Model, WriteOptions, leave_rows_stored};
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
@@ -29,6 +30,9 @@ const COPY_NUMBERS_MIN: u64 = 1 << 20;
 /// 64 KiB into memory, since Linux maps so much around what is touched.
 const STORED_TENSOR_BYTES_MIN: &str = "65536";
 
+/// A smaller table is mapped with the other weights: to read a row from the file is a system call.
+const STORED_TABLE_BYTES_MIN: u64 = 8 << 20;
+
 /// The sessions of one model, and what they were built on.
 pub struct Sessions {
     pub narrow: Vec<Session>,
@@ -43,6 +47,8 @@ enum NotShared {
     Io(#[from] io::Error),
     #[error("the graph cannot be read: {0}")]
     Graph(#[from] GraphError),
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("the weights cannot be mapped: {0}")]
     Map(#[from] MapError),
     #[error("it was tried before, and failed: see unusable.txt in the folder of the copies")]
@@ -126,7 +132,10 @@ impl<'a> Factory<'a> {
                 }
             }
         }
-        copy.make(damaged, |graph| Ok::<_, NotShared>(self.write_copy(model, graph)?))?;
+        copy.make(damaged, |graph| {
+            self.write_copy(model, graph)?;
+            leave_tables_stored(graph)
+        })?;
         self.on_copy(copy)
     }
 
@@ -163,10 +172,11 @@ impl<'a> Factory<'a> {
                 None => Ok(builder),
             }
         };
-        let mut narrow_builder = finished(self.builder(intra_op)?)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut narrow_builder = finished(self.builder(intra_op, folder)?)?;
         let narrow = (0..runners.max(1)).map(|_| opened(&mut narrow_builder, path));
         let narrow = narrow.collect::<ort::Result<_>>()?;
-        let wide_session = || opened(&mut finished(self.wide_builder(wide)?)?, path);
+        let wide_session = || opened(&mut finished(self.wide_builder(wide, folder)?)?, path);
         let wide = (wide > intra_op).then(wide_session).transpose()?;
         Ok(Sessions { narrow, wide, weights: Vec::new() })
     }
@@ -176,16 +186,16 @@ impl<'a> Factory<'a> {
     /// Its run has the machine to itself, and wakes its threads some sixty times: 0.81 to 0.86 × the time of one whose
     /// threads sleep in between, at no more CPU time (one text, all-MiniLM-L6-v2, two cores). Without the stop they go on
     /// spinning after the run, and whatever runs next takes 1.4 × as long.
-    fn wide_builder(&self, threads: usize) -> ort::Result<SessionBuilder> {
+    fn wide_builder(&self, threads: usize, folder: &Path) -> ort::Result<SessionBuilder> {
         Ok(self
-            .builder(threads)?
+            .builder(threads, folder)?
             .with_intra_op_spinning(true)?
             .with_config_entry("session.force_spinning_stop", "1")?
             .with_dynamic_block_base(4)?)
     }
 
     /// Options chosen on purpose; each that differs from ONNX Runtime's default has its reason here.
-    fn builder(&self, threads: usize) -> ort::Result<SessionBuilder> {
+    fn builder(&self, threads: usize, folder: &Path) -> ort::Result<SessionBuilder> {
         let mut builder = provider::on(self.device, threads, Session::builder(&self.runtime.environment)?)?;
         if self.device == Device::Cpu {
             builder = builder.with_disabled_optimizers(SLOW_FUSIONS)?;
@@ -196,7 +206,7 @@ impl<'a> Factory<'a> {
         Ok(builder
             // Weights stay out of the arena, which would round them up and never give them back.
             .with_device_allocated_initializers()?
-            .with_operators(self.operators.domain(threads)?)?
+            .with_operators(self.operators.domain(threads, folder)?)?
             // ONNX Runtime sizes its pools from the host; our plan knows the cgroup.
             .with_intra_threads(threads)?
             .with_inter_threads(1)?
@@ -210,8 +220,9 @@ impl<'a> Factory<'a> {
 
     /// Lets a session optimise `model` and write what it made of it to `graph`, with the weights beside it.
     fn write_copy(&self, model: &Path, graph: &Path) -> ort::Result<()> {
+        let folder = model.parent().unwrap_or(Path::new(""));
         let mut builder = self
-            .builder(1)?
+            .builder(1, folder)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             // This session writes and never runs.
             .with_prepacking(false)?
@@ -224,6 +235,17 @@ impl<'a> Factory<'a> {
         opened(&mut builder, model)?;
         Ok(())
     }
+}
+
+/// Lets large tables of a copy, such as the embeddings of words, stay in the file of the weights, where our operator can read it.
+fn leave_tables_stored(graph: &Path) -> Result<(), NotShared> {
+    if cfg!(unix) {
+        let mut copy = Model::read_graph(graph)?;
+        if leave_rows_stored(&mut copy, STORED_TABLE_BYTES_MIN) > 0 {
+            copy.write(graph, WriteOptions::default())?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens a session.
@@ -245,7 +267,7 @@ fn opened(builder: &mut SessionBuilder, path: &Path) -> ort::Result<Session> {
 /// Everything but the model that decides what a copy looks like: another value is another copy.
 fn environment_of_copies() -> String {
     // To be counted up when the options of `write_copy` change.
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     // The build information names the version and the commit.
     format!("{VERSION} {} {SLOW_FUSIONS} {}", ort::info(), cpu_features())
 }

@@ -73,15 +73,21 @@ impl Weights {
     }
 }
 
+/// Opens a file that a model in `folder` names.
+///
+/// A model is data from elsewhere: it may name files beside itself, and no others.
+pub(super) fn open(folder: &Path, file: &str) -> io::Result<File> {
+    let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !Path::new(file).components().all(inside) {
+        return Err(io::Error::other("not in the folder of the model"));
+    }
+    File::open(folder.join(file))
+}
+
 impl Mapping {
     fn new(folder: &Path, file: &str) -> Result<Self, MapError> {
         let unreadable = |error| MapError::Unreadable { file: file.to_owned(), error };
-        // A model is data from elsewhere: it may name files beside itself, and no others.
-        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-        if !Path::new(file).components().all(inside) {
-            return Err(unreadable(io::Error::other("not in the folder of the model")));
-        }
-        let opened = File::open(folder.join(file)).map_err(unreadable)?;
+        let opened = open(folder, file).map_err(unreadable)?;
         let memory = MmapOptions::new().map_raw_read_only(&opened).map_err(unreadable)?;
         Ok(Self { file: file.to_owned(), memory })
     }
