@@ -71,7 +71,7 @@ Usage: ml-bench load --url URL --model NAME --data FILE [--flag value]...
   --batch N            items in one request; more than 1 go to the batch path (1)
   --idle N             connections beside the load that ask once and then only stay open (0)
   --timeout-ms N       how long an answer may take (30000)
-  --threads N          threads of the client (1); with --rate, more when requests are sent late
+  --threads N          threads of the client (1); more for quick models, and with --rate when requests are sent late
   --pid N              the server's process: its resident memory, with all that it started, is reported
   --target FILE        how requests and answers look, as JSON (ml-serve's); see ml-bench eval --help
   --json FILE          write the report there too

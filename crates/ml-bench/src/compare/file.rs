@@ -116,6 +116,9 @@ pub struct Scenario {
     /// Items in one request.
     #[serde(default = "one")]
     pub batch: NonZeroUsize,
+    /// Threads of the client.
+    #[serde(default = "one")]
+    pub threads: NonZeroUsize,
     /// The counted time of one turn.
     pub duration_s: f64,
     /// The time before it.

@@ -1,6 +1,5 @@
 //! A turn: one target under one scenario.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::figures::Figures;
@@ -40,7 +39,7 @@ fn serve(hosted: &mut Hosted, scenario: &Scenario) -> Result<Figures, Error> {
         pace: scenario.pace(),
         batch: scenario.batch,
         window: scenario.window(),
-        threads: NonZeroUsize::MIN,
+        threads: scenario.threads,
         goal: scenario.goal(),
         duplicates: scenario.duplicates,
         seed: 1,

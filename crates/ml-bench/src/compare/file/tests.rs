@@ -10,7 +10,7 @@ const GOOD: &str = r#"{
         {"name": "b", "url": "http://y", "target": {"output": ""}, "only": ["s"], "keep": false},
         {"name": "raw", "limit": {"model": "m.onnx", "sessions": 2, "threads": 1, "batch": 8, "order": "sorted"}}
     ],
-    "scenarios": [{"name": "s", "clients": 32, "duration_s": 10}, {"name": "r", "rate": 5, "duration_s": 1}]
+    "scenarios": [{"name": "s", "clients": 32, "threads": 2, "duration_s": 10}, {"name": "r", "rate": 5, "duration_s": 1}]
 }"#;
 
 fn parse(text: &str) -> Result<Plan, String> {
@@ -39,14 +39,15 @@ fn what_is_left_out_has_its_default() {
     let limit = raw.limit.as_ref().unwrap();
     assert_eq!((limit.field.as_str(), limit.items.get()), ("text", 512));
     assert_eq!((plan.scenarios[0].batch.get(), plan.scenarios[0].warm_up_s), (1, 2.0));
+    assert_eq!([0, 1].map(|at| plan.scenarios[at].threads.get()), [2, 1]);
 }
 
 #[test]
 fn a_plan_that_cannot_be_measured_says_why() {
     let cases = [
         (
-            r#""clients": 32, "duration_s": 10"#,
-            r#""duration_s": 10"#,
+            r#""clients": 32, "threads": 2"#,
+            r#""threads": 2"#,
             "scenario s: it needs either clients or a rate",
         ),
         (r#""rate": 5"#, r#""rate": 5, "clients": 1"#, "scenario r: it needs either clients or a rate"),
