@@ -103,7 +103,7 @@ struct Inner<P: Pipeline> {
     pipeline: Arc<P>,
     sources: Running,
     preparer: Preparer<P>,
-    sharing: Option<Arc<Sharing<P>>>,
+    sharing: Option<Sharing<P>>,
     queue: Arc<Queue<P>>,
     metrics: EngineMetrics,
     // Dropped last: closes the queue and waits for the runners, which answer what was accepted.
@@ -176,7 +176,7 @@ impl<P: Pipeline> Engine<P> {
     /// Answers each item from the cache, by an equal item in flight, or by computing it.
     async fn share(
         &self,
-        sharing: &Arc<Sharing<P>>,
+        sharing: &Sharing<P>,
         inputs: Vec<P::Input>,
         mut options: CallOptions,
         timings: &mut Timings,
@@ -197,7 +197,7 @@ impl<P: Pipeline> Engine<P> {
     /// Puts each item's result into its place, and returns those whose leader gave up.
     async fn share_once(
         &self,
-        sharing: &Arc<Sharing<P>>,
+        sharing: &Sharing<P>,
         items: impl ExactSizeIterator<Item = (usize, P::Input)>,
         results: &mut [Result<P::Output, Error>],
         options: CallOptions,

@@ -4,10 +4,12 @@ pub mod allocator;
 mod engine;
 mod error;
 mod lookup;
+mod numbers;
 mod pipeline;
 mod rejection;
 mod runtime;
 mod stage;
+mod striped;
 mod threads;
 mod width;
 
@@ -21,6 +23,7 @@ pub use lookup::{
     Blocking, BreakerOptions, Each, Facts, FetchedEach, Key, Lookup, LookupCache, LookupCounts, LookupError,
     Otherwise, RetryOptions, Source, Tier, TierEntry, TierOptions, blocking, each,
 };
+pub use numbers::{Count, Counter, Histogram};
 pub use pipeline::Pipeline;
 pub use rejection::Rejection;
 pub use runtime::{
@@ -30,4 +33,5 @@ pub use runtime::{
     VariantChoice, VariantError, content_digest, cosine, find_onnxruntime, largest,
 };
 pub use stage::{Stage, Timings};
+pub use striped::Striped;
 pub use threads::{ThreadPlan, ThreadWishes};

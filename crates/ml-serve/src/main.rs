@@ -2,7 +2,13 @@
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use ml_serve::Server;
+
+/// A small request takes some sixty allocations, and many are under way at once: glibc keeps seven of a size at hand for a thread. This
+/// one gave a model of one addition 1.07 × the requests, and takes 12 MB more. ONNX Runtime keeps to the system's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     ml_serve::main(Server::configured_models)

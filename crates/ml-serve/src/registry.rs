@@ -2,15 +2,22 @@
 //!
 //! A request holds the model that it found until it is answered, so one that is replaced or unloaded ends only then.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use ahash::RandomState;
+use ml_core::Striped;
 
 use crate::ApiError;
-use crate::state::Model;
+use crate::state::{Held, Model};
 
 /// The models by name.
 #[derive(Default)]
-pub(crate) struct Registry(RwLock<BTreeMap<String, Entry>>);
+pub(crate) struct Registry {
+    models: RwLock<BTreeMap<String, Entry>>,
+    /// The latest versions that a thread's requests have asked for, so that threads meet nowhere to find a model.
+    found: Striped<Mutex<HashMap<String, Held, RandomState>>>,
+}
 
 /// The versions of one model.
 #[derive(Default)]
@@ -32,18 +39,32 @@ pub(crate) struct Listed {
 
 impl Registry {
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Entry>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.models.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Entry>> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.models.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns a model: of the version that is asked for, or of its latest.
     ///
     /// # Errors
     /// When there is no such model, none of its versions is ready, or not this one.
-    pub fn find(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>, ApiError> {
+    pub fn find(&self, name: &str, version: Option<&str>) -> Result<Held, ApiError> {
+        if version.is_some() {
+            return self.look_up(name, version);
+        }
+        // Locked until it is taken down what was found: who changes the models forgets it afterwards.
+        let mut found = self.found.own().lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = found.get(name) {
+            return Ok(model.clone());
+        }
+        let model = self.look_up(name, None)?;
+        found.insert(name.to_owned(), model.clone());
+        Ok(model)
+    }
+
+    fn look_up(&self, name: &str, version: Option<&str>) -> Result<Held, ApiError> {
         let models = self.read();
         let Some(entry) = models.get(name) else {
             let known =
@@ -57,7 +78,7 @@ impl Registry {
             None => entry.ready.values().next_back(),
             Some(version) => version.parse().ok().and_then(|version: u64| entry.ready.get(&version)),
         };
-        found.cloned().ok_or_else(|| match version {
+        found.map(Held::new).ok_or_else(|| match version {
             Some(version) if !entry.ready.is_empty() => {
                 ApiError::UnknownVersion { name: name.to_owned(), version: version.to_owned() }
             }
@@ -109,7 +130,11 @@ impl Registry {
             entry.gone = gone;
             std::mem::replace(&mut entry.ready, ready)
         };
+        // Retired before it is forgotten: whoever lets go of it last ends it.
         old.values().for_each(|model| model.retire());
+        for found in self.found.all() {
+            found.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        }
     }
 
     /// Takes down why a model could not be loaded; what is served goes on.
@@ -131,5 +156,59 @@ impl Registry {
     /// Lets every model take no new work.
     pub fn close(&self) {
         self.all().iter().for_each(|model| model.served.close());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::Any;
+    use std::thread;
+
+    use ml_core::CallOptions;
+
+    use super::*;
+    use crate::served::{Item, Later, ModelInfo, Reply, Served};
+
+    struct Nothing;
+
+    impl Served for Nothing {
+        fn call<'a>(&'a self, _: Vec<Item<'a>>, _: CallOptions) -> Later<'a, Reply> {
+            Box::pin(std::future::pending())
+        }
+
+        fn check<'a>(&'a self, _: CallOptions) -> Later<'a, Result<(), ApiError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn close(&self) {}
+
+        fn any(&self) -> &dyn Any {
+            self
+        }
+    }
+
+    fn model(version: u64) -> Arc<Model> {
+        Arc::new(Model::new("m", version, Arc::new(Nothing), ModelInfo::default()))
+    }
+
+    #[test]
+    fn every_thread_finds_what_there_is_now_and_keeps_nothing_of_before() {
+        let registry = Registry::default();
+        let found = || registry.find("m", None).map(|model| model.version).ok();
+        let found_by_threads =
+            || thread::scope(|threads| [(); 3].map(|()| threads.spawn(found).join().unwrap()));
+        assert_eq!(found(), None);
+        let first = model(1);
+        let before = Arc::downgrade(&first);
+        registry.replace("m", vec![first], BTreeMap::new());
+        assert_eq!((found(), found_by_threads()), (Some(1), [Some(1); 3]));
+        let held = registry.find("m", None).ok();
+        registry.replace("m", vec![model(2)], BTreeMap::new());
+        assert_eq!((found(), found_by_threads()), (Some(2), [Some(2); 3]));
+        assert!(before.upgrade().is_some(), "a request holds it");
+        drop(held);
+        assert!(before.upgrade().is_none(), "and nobody else");
+        registry.unload("m");
+        assert_eq!((found(), found_by_threads()), (None, [None; 3]));
     }
 }

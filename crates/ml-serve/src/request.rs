@@ -40,6 +40,9 @@ pub(crate) async fn account(
         let refusal = ApiError::TooManyRequests { limit_requests: state.limits.concurrent_requests_max };
         let response = routes::refuse(request.path(), refusal);
         request.into_response(response)
+    } else if let Some(name) = routes::at_once(&request) {
+        // Boxed, as the router's way is: together the two would be more than the allocator hands out fastest.
+        Box::pin(routes::predict_at_once(request, &state, &name)).await
     } else {
         next.call(request).await?.map_into_boxed_body()
     };

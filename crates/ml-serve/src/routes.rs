@@ -19,6 +19,7 @@ use crate::ApiError;
 use crate::oip::Refusal;
 
 pub(crate) use self::models::{Described, Listed};
+pub(crate) use self::predict::{at_once, predict_at_once};
 
 /// Every path with the methods that it takes and what it is for; `GET /` answers this table.
 pub(crate) const ROUTES: [(&str, &str, &str); 11] = [

@@ -284,7 +284,7 @@ impl Server {
             return Err(ServeError::NoModels);
         }
         let metrics = HttpMetrics::new(&self.factory.metrics);
-        let state = Data::new(State::new(self.models, repository, &self.factory.config, metrics));
+        let state = State::new(self.models, repository, &self.factory.config, metrics);
         let (config, http_threads) = (self.factory.config, self.factory.threads.http);
         let served = System::new().block_on(serve(&config, http_threads, &state));
         state.models.close();
@@ -322,12 +322,14 @@ pub(crate) fn variant_choice(name: &str) -> VariantChoice {
     }
 }
 
-async fn serve(config: &Config, http_threads: usize, state: &Data<State>) -> Result<(), ServeError> {
+async fn serve(config: &Config, http_threads: usize, state: &State) -> Result<(), ServeError> {
     let started = Instant::now();
     let application = {
         let state = state.clone();
         move || {
-            App::new().app_data(state.clone()).wrap(from_fn(request::account)).configure(routes::configure)
+            // Asked for by each thread, which so has a handle of its own.
+            let state = Data::new(state.clone());
+            App::new().app_data(state).wrap(from_fn(request::account)).configure(routes::configure)
         }
     };
     let address = format!("{}:{}", config.host, config.port);
@@ -355,8 +357,7 @@ async fn serve(config: &Config, http_threads: usize, state: &Data<State>) -> Res
         None => None,
     };
     let polling = config.model_control == ModelControl::Poll && state.repository.is_some();
-    let poller =
-        polling.then(|| Poller::start(state.clone().into_inner(), config.repository_poll)).transpose()?;
+    let poller = polling.then(|| Poller::start(state.clone(), config.repository_poll)).transpose()?;
     let models: Vec<String> = state.models.latest().iter().map(|model| model.name.clone()).collect();
     tracing::info!(listening, ?models, startup = ?started.elapsed(), "ready");
     announce(&listening, grpc.as_ref().map(|grpc| grpc.address.to_string()), state);
@@ -370,10 +371,10 @@ fn grpc_server(
     config: &Config,
     port: u16,
     threads: usize,
-    state: &Data<State>,
+    state: &State,
 ) -> Result<grpc::Listening, ServeError> {
     let address = format!("{}:{port}", config.host);
-    let listening = grpc::listen((config.host.as_str(), port), threads, &state.clone().into_inner());
+    let listening = grpc::listen((config.host.as_str(), port), threads, state);
     listening.map_err(|source| ServeError::Listen { address, source })
 }
 

@@ -1,5 +1,6 @@
 //! What all requests share: the models, the limits, the numbers, and whether the server is draining.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -37,6 +38,30 @@ impl Model {
     /// Lets the model end on a thread of its own, when the last request that holds it is answered.
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Release);
+    }
+}
+
+/// A model that is held while a request goes on.
+///
+/// Requests count themselves on an `Arc` of their thread's, which holds the model: see [`State`].
+#[derive(Clone)]
+#[allow(
+    clippy::redundant_allocation,
+    reason = "the inner one counts threads, the outer one a thread's requests"
+)]
+pub(crate) struct Held(Arc<Arc<Model>>);
+
+impl Held {
+    pub fn new(model: &Arc<Model>) -> Self {
+        Self(Arc::new(Arc::clone(model)))
+    }
+}
+
+impl Deref for Held {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.0
     }
 }
 
@@ -85,7 +110,20 @@ impl From<&Config> for Limits {
     }
 }
 
-pub(crate) struct State {
+/// What all requests share. Each thread that answers them has a handle of its own behind its own `Arc` or `Data`: threads that
+/// count the users of one and the same `Arc` take turns at its cache line, several times a request.
+#[derive(Clone)]
+pub(crate) struct State(Arc<Shared>);
+
+impl Deref for State {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+pub(crate) struct Shared {
     pub models: Registry,
     pub repository: Option<Repository>,
     pub limits: Limits,
@@ -113,9 +151,22 @@ impl State {
         let started_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (limits, name) = (Limits::from(config), config.server_name.clone());
         let (regions, traces) = (Regions::new(limits.shared_memory_bytes_max), Traces::default());
-        Self { models, repository, limits, name, metrics, started_s, regions, traces, draining, told }
+        Self(Arc::new(Shared {
+            models,
+            repository,
+            limits,
+            name,
+            metrics,
+            started_s,
+            regions,
+            traces,
+            draining,
+            told,
+        }))
     }
+}
 
+impl Shared {
     /// From now on the server is not ready, and asks its callers to go elsewhere.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);

@@ -1,9 +1,13 @@
 //! What a caller may ask of a call, in its headers: to be answered in time, and to go before others or after them.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
+use actix_web::rt::time::sleep_until;
 use ml_core::{CallOptions, Priority, WhenFull};
 
 use crate::ApiError;
@@ -46,6 +50,28 @@ impl Wishes {
     }
 }
 
+/// Awaits an answer until the deadline.
+///
+/// The timer is made only for what has to be waited for: a remembered answer, or a model of microseconds, needs none.
+///
+/// # Errors
+/// When the deadline passed first.
+pub(crate) async fn in_time<T>(
+    deadline: Option<Instant>,
+    answer: impl Future<Output = T>,
+) -> Result<T, ApiError> {
+    let (mut answer, mut alarm) = (pin!(answer), None);
+    poll_fn(|context| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+            return Poll::Ready(Ok(answer));
+        }
+        let Some(deadline) = deadline else { return Poll::Pending };
+        let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
+        alarm.as_mut().poll(context).map(|()| Err(ApiError::Engine(ml_core::Error::DeadlineExceeded)))
+    })
+    .await
+}
+
 fn header<T>(
     request: &HttpRequest,
     name: &'static HeaderName,
@@ -56,4 +82,21 @@ fn header<T>(
     let read = value.to_str().ok().map(str::trim).and_then(read);
     let found = || String::from_utf8_lossy(value.as_bytes()).into_owned();
     read.map(Some).ok_or_else(|| ApiError::InvalidHeader { name: name.as_str(), found: found(), wanted })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn what_is_there_needs_no_time_and_what_never_comes_ends_at_the_deadline() {
+        let now = Instant::now();
+        assert_eq!(in_time(Some(now), ready(7)).await.ok(), Some(7), "a deadline that has passed");
+        assert_eq!(in_time(None, ready(7)).await.ok(), Some(7));
+        let late = in_time(now.checked_add(Duration::from_millis(5)), pending::<()>()).await;
+        assert!(matches!(late, Err(ApiError::Engine(ml_core::Error::DeadlineExceeded))), "{late:?}");
+        assert!(now.elapsed() >= Duration::from_millis(5));
+    }
 }

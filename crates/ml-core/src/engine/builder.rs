@@ -169,7 +169,7 @@ impl<P: Pipeline> EngineBuilder<P> {
             inner: Arc::new(Inner {
                 preparer: Preparer::new(Arc::clone(&pipeline), pool),
                 sources: self.sources.start(&self.metrics.lookups, &self.name),
-                sharing: shares.then(|| Arc::new(Sharing::new(cache, metrics.clone()))),
+                sharing: shares.then(|| Sharing::new(cache, metrics.clone())),
                 runners: Runners::start(runners, &pipeline, &queue, &metrics),
                 pipeline,
                 queue,

@@ -4,6 +4,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ahash::RandomState;
+
 use crate::Pipeline;
 
 use super::metrics::EngineMetrics;
@@ -29,7 +31,7 @@ impl Default for CacheOptions {
 
 /// Answers by input.
 pub(super) struct Cache<P: Pipeline> {
-    answers: moka::sync::Cache<Arc<P::Input>, P::Output>,
+    answers: moka::sync::Cache<Arc<P::Input>, P::Output, RandomState>,
     weigh: Weigh<P>,
     bytes_max: usize,
 }
@@ -53,7 +55,7 @@ impl<P: Pipeline> Cache<P> {
             .time_to_live(options.time_to_live)
             .weigher(move |input, output| weigher(input, output))
             .eviction_listener(move |_, _, _| metrics.cache_evicted())
-            .build();
+            .build_with_hasher(RandomState::default());
         Self { answers, weigh, bytes_max: options.bytes_max }
     }
 

@@ -3,17 +3,16 @@
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::exponential_buckets;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::error::Full;
 use crate::lookup::LookupMetrics;
 use crate::runtime::ShadowMetrics;
 use crate::width::Width;
-use crate::{Error, Pipeline, Stage, Timings};
+use crate::{Counter, Error, Histogram, Pipeline, Stage, Timings};
 
 use super::batch::Closed;
 use super::queue::Batch;

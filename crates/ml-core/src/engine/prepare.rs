@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use tokio::sync::oneshot;
 
 use crate::lookup::{LookupCounts, Running};
-use crate::{Error, Facts, Pipeline, Stage};
+use crate::{Error, Facts, Pipeline, Stage, Striped};
 
 use super::queue::Weighed;
 
@@ -42,23 +42,23 @@ pub(super) struct Preparer<P: Pipeline> {
     pipeline: Arc<P>,
     /// None where the system gave no threads: everything is then done on the caller's thread.
     pool: Option<Pool>,
-    validate: StageCost,
-    clean: StageCost,
-    format: StageCost,
+    // Each thread learns for itself: what all of them wrote to would cost more than many a stage.
+    validate: Striped<StageCost>,
+    clean: Striped<StageCost>,
+    format: Striped<StageCost>,
 }
 
 impl<P: Pipeline> Preparer<P> {
     /// Measures what a hand-over to `pool` costs, and starts with no idea of what the stages cost.
     pub fn new(pipeline: Arc<P>, pool: Option<Arc<ThreadPool>>) -> Self {
         let pool = pool.map(|threads| Pool { hand_over: measure_hand_over(&threads), threads });
-        let [validate, clean, format] = [(); 3].map(|()| StageCost::default());
+        let [validate, clean, format] = [(); 3].map(|()| Striped::default());
         Self { pipeline, pool, validate, clean, format }
     }
 
     /// Checks each input.
     pub async fn validate(&self, inputs: Vec<P::Input>) -> Staged<P::Input> {
-        let pipeline = Arc::clone(&self.pipeline);
-        self.each(Stage::Validate, &self.validate, inputs, move |input| {
+        self.each(Stage::Validate, self.validate.own(), inputs, |pipeline, input| {
             pipeline.validate(&input).map_err(Error::Rejected)?;
             Ok(input)
         })
@@ -70,9 +70,8 @@ impl<P: Pipeline> Preparer<P> {
         &self,
         valid: Vec<Result<P::Input, Error>>,
     ) -> Staged<Weighed<P::Features>> {
-        let pipeline = Arc::clone(&self.pipeline);
-        self.each(Stage::Clean, &self.clean, valid, move |input| {
-            cleaned(&*pipeline, input?, &Facts::default())
+        self.each(Stage::Clean, self.clean.own(), valid, |pipeline, input| {
+            cleaned(pipeline, input?, &Facts::default())
         })
         .await
     }
@@ -103,14 +102,14 @@ impl<P: Pipeline> Preparer<P> {
 
     /// Cleans each valid input with the facts of the call.
     pub async fn clean(&self, LookedUp { inputs, facts }: LookedUp<P>) -> Staged<Weighed<P::Features>> {
-        let pipeline = Arc::clone(&self.pipeline);
-        self.each(Stage::Clean, &self.clean, inputs, move |input| cleaned(&*pipeline, input?, &facts)).await
+        let cost = self.clean.own();
+        self.each(Stage::Clean, cost, inputs, move |pipeline, input| cleaned(pipeline, input?, &facts)).await
     }
 
     /// Formats each prediction.
     pub async fn format(&self, predicted: Vec<Result<P::Prediction, Error>>) -> Staged<P::Output> {
-        let pipeline = Arc::clone(&self.pipeline);
-        self.each(Stage::Format, &self.format, predicted, move |prediction| Ok(pipeline.format(prediction?)))
+        let cost = self.format.own();
+        self.each(Stage::Format, cost, predicted, |pipeline, prediction| Ok(pipeline.format(prediction?)))
             .await
     }
 
@@ -120,12 +119,13 @@ impl<P: Pipeline> Preparer<P> {
         stage: Stage,
         cost: &StageCost,
         items: Vec<T>,
-        work: impl Fn(T) -> Result<R, Error> + Send + Sync + 'static,
+        work: impl Fn(&P, T) -> Result<R, Error> + Send + Sync + 'static,
     ) -> Staged<R>
     where
         T: Send + 'static,
         R: Send + 'static,
     {
+        let pipeline = &*self.pipeline;
         let (count, mut now) = (items.len(), Instant::now());
         let began = now;
         let mut lap = || {
@@ -136,20 +136,22 @@ impl<P: Pipeline> Preparer<P> {
         let mut items = items.into_iter();
         while cost.of(count).is_none() && items.len() > 0 {
             // Too little is known yet: the first items tell what the others will cost.
-            done.extend(items.next().map(|item| guarded(stage, || work(item))));
+            done.extend(items.next().map(|item| guarded(stage, || work(pipeline, item))));
             cost.observe(lap(), 1);
         }
         let rest = cost.of(items.len()).unwrap_or_default();
         match self.pool.as_ref().filter(|pool| rest >= pool.hand_over * HAND_OVERS_TO_PAY) {
             Some(pool) => {
                 // Boxed: most calls take the other way.
-                let shared = pool.each(items.collect(), rest, move |item| guarded(stage, || work(item)));
+                let pipeline = Arc::clone(&self.pipeline);
+                let work = move |item| guarded(stage, || work(&pipeline, item));
+                let shared = pool.each(items.collect(), rest, work);
                 done.extend(Box::pin(shared).await);
                 lap();
             }
             None => {
                 let inline = items.len();
-                done.extend(items.map(|item| guarded(stage, || work(item))));
+                done.extend(items.map(|item| guarded(stage, || work(pipeline, item))));
                 cost.observe(lap(), inline);
             }
         }

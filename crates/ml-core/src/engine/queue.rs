@@ -7,6 +7,8 @@ mod call;
 
 use std::time::{Duration, Instant};
 
+use crossbeam_utils::CachePadded;
+
 use crate::error::Full;
 use crate::width::Width;
 use crate::{Error, Pipeline};
@@ -72,9 +74,10 @@ pub(super) struct Limits {
 }
 
 pub(super) struct Queue<P: Pipeline> {
-    state: Mutex<State<P>>,
-    work: Condvar,
-    room: Room,
+    // What all threads write to is apart from what they only read.
+    state: CachePadded<Mutex<State<P>>>,
+    work: CachePadded<Condvar>,
+    room: CachePadded<Room>,
     limits: Limits,
     metrics: EngineMetrics,
 }
@@ -131,7 +134,8 @@ impl<P: Pipeline> Queue<P> {
             seconds_per_batch: Average::default(),
         };
         let room = Room::new(limits.items_max, limits.bytes_max);
-        Self { state: Mutex::new(state), work: Condvar::new(), room, limits, metrics }
+        let (state, work) = (CachePadded::new(Mutex::new(state)), CachePadded::new(Condvar::new()));
+        Self { state, work, room: CachePadded::new(room), limits, metrics }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<P>> {

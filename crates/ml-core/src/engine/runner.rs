@@ -39,7 +39,7 @@ impl<P: Pipeline> Runners<P> {
 
     /// Runs on this thread what it is quicker to run than to wake a runner for; what is left then wakes one.
     pub fn help(&self, call: Option<Call<'_, P>>) {
-        let Some(call) = call else { return };
+        let Some(mut call) = call else { return };
         for _ in 0..HELPS_MAX {
             let Some(batch) = call.take() else { return };
             let started = Instant::now();

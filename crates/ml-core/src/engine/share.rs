@@ -4,10 +4,12 @@
 //! engines, so neither is it between models or their versions.
 
 use std::collections::HashMap;
-use std::collections::hash_map::{Entry, RandomState};
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ahash::RandomState;
+use crossbeam_utils::CachePadded;
 use tokio::sync::watch;
 
 use crate::{Error, Pipeline};
@@ -70,25 +72,25 @@ impl Hasher for Known {
 
 /// The items of one engine that are in flight, and the answers that it remembers.
 pub(super) struct Sharing<P: Pipeline> {
-    shards: Vec<Mutex<Shard<P>>>,
+    shards: Vec<CachePadded<Mutex<Shard<P>>>>,
     hasher: RandomState,
     cache: Option<Cache<P>>,
     metrics: EngineMetrics,
 }
 
 /// What an item of a call is to do.
-pub(super) enum Role<P: Pipeline> {
+pub(super) enum Role<'a, P: Pipeline> {
     /// The answer is known.
     Known(P::Output),
     /// Be computed, and tell those that follow.
-    Lead(P::Input, Lead<P>),
+    Lead(P::Input, Lead<'a, P>),
     /// Wait for the answer of an equal item; the input is needed again should that one give up.
     Follow(P::Input, Follower<P::Output>),
 }
 
 impl<P: Pipeline> Sharing<P> {
     pub fn new(cache: Option<Cache<P>>, metrics: EngineMetrics) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        let shards = (0..SHARDS).map(|_| CachePadded::default()).collect();
         Self { shards, hasher: RandomState::new(), cache, metrics }
     }
 
@@ -99,7 +101,7 @@ impl<P: Pipeline> Sharing<P> {
     }
 
     /// Tells an item whether its answer is known, on its way, or up to it.
-    pub fn join(self: &Arc<Self>, input: P::Input, priority: Priority) -> Role<P> {
+    pub fn join(&self, input: P::Input, priority: Priority) -> Role<'_, P> {
         if let Some(cache) = &self.cache {
             let known = cache.get(&input);
             self.metrics.cache(known.is_some());
@@ -119,7 +121,7 @@ impl<P: Pipeline> Sharing<P> {
                 Role::Follow(input, follower)
             }
             Entry::Vacant(place) => {
-                let lead = Lead { sharing: Arc::clone(self), key: place.key().clone(), over: false };
+                let lead = Lead { sharing: self, key: place.key().clone(), over: false };
                 place.insert(None);
                 Role::Lead(input, lead)
             }
@@ -128,14 +130,14 @@ impl<P: Pipeline> Sharing<P> {
 }
 
 /// The duty to tell the followers. Dropped without an answer (the caller left), it frees one of them to lead.
-pub(super) struct Lead<P: Pipeline> {
-    sharing: Arc<Sharing<P>>,
+pub(super) struct Lead<'a, P: Pipeline> {
+    sharing: &'a Sharing<P>,
     key: Key<P::Input>,
     /// Once over, an equal item may have begun a flight of its own under the same key.
     over: bool,
 }
 
-impl<P: Pipeline> Lead<P> {
+impl<P: Pipeline> Lead<'_, P> {
     /// Passes the result on to the followers and the cache.
     ///
     /// A result that says something about this call rather than about the item is not passed on.
@@ -158,7 +160,7 @@ impl<P: Pipeline> Lead<P> {
     }
 }
 
-impl<P: Pipeline> Drop for Lead<P> {
+impl<P: Pipeline> Drop for Lead<'_, P> {
     fn drop(&mut self) {
         self.end();
     }

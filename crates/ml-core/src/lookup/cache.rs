@@ -7,7 +7,7 @@ mod tiny_lfu;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prometheus_client::metrics::counter::Counter;
+use crate::Counter;
 
 pub(super) use self::freshness::{Age, FOREVER, Freshness};
 use self::lru::Lru;

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::exponential_buckets;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::{Counter, Histogram};
 
 /// What became of the keys of one call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

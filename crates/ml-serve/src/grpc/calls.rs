@@ -28,15 +28,7 @@ pub(super) struct Calls {
 
 impl Calls {
     /// Returns the services, and who says that they serve.
-    pub fn of(state: &Arc<State>) -> Result<(Self, HealthReporter), tonic_reflection::server::Error> {
-        let bytes_max = state.limits.body_bytes_max;
-        let inference = GrpcInferenceServiceServer::new(Service { state: Arc::clone(state) })
-            .accept_compressed(CompressionEncoding::Gzip)
-            .accept_compressed(CompressionEncoding::Deflate)
-            .send_compressed(CompressionEncoding::Gzip)
-            .send_compressed(CompressionEncoding::Deflate)
-            .max_decoding_message_size(bytes_max)
-            .max_encoding_message_size(usize::MAX);
+    pub fn of(state: &State) -> Result<(Self, HealthReporter), tonic_reflection::server::Error> {
         let (health_reporter, health) = tonic_health::server::health_reporter();
         let reflection = || {
             tonic_reflection::server::Builder::configure()
@@ -46,8 +38,24 @@ impl Calls {
         // Python's clients know only the older of the two.
         let (reflection, older_reflection) = (reflection().build_v1()?, reflection().build_v1alpha()?);
         let others = Routes::new(health).add_service(reflection).add_service(older_reflection).prepare();
-        Ok((Self { inference, others }, health_reporter))
+        Ok((Self { inference: inference(state), others }, health_reporter))
     }
+
+    /// Returns the same services for another thread, which counts their users for itself.
+    pub fn for_thread(&self, state: &State) -> Self {
+        Self { inference: inference(state), others: self.others.clone() }
+    }
+}
+
+fn inference(state: &State) -> GrpcInferenceServiceServer<Service> {
+    let bytes_max = state.limits.body_bytes_max;
+    GrpcInferenceServiceServer::new(Service { state: Arc::new(state.clone()) })
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Deflate)
+        .send_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Deflate)
+        .max_decoding_message_size(bytes_max)
+        .max_encoding_message_size(usize::MAX)
 }
 
 /// Whether a path is `/SERVICE/METHOD` of the protocol.

@@ -7,7 +7,6 @@ use std::error::Error;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::pin::pin;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -50,7 +49,7 @@ pub(crate) struct Listening {
 ///
 /// # Errors
 /// When the address cannot be listened on, or the system gives no threads.
-pub(crate) fn listen(address: (&str, u16), threads: usize, state: &Arc<State>) -> io::Result<Listening> {
+pub(crate) fn listen(address: (&str, u16), threads: usize, state: &State) -> io::Result<Listening> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
@@ -60,9 +59,9 @@ pub(crate) fn listen(address: (&str, u16), threads: usize, state: &Arc<State>) -
     for _ in 0..threads.max(1) {
         let (share, connections) = unbounded_channel();
         shares.push(share);
-        start("grpc", closed.clone(), serve(connections, calls.clone(), Arc::clone(state)))?;
+        start("grpc", closed.clone(), serve(connections, calls.for_thread(state), state.clone()))?;
     }
-    let state = Arc::clone(state);
+    let state = state.clone();
     start("grpc-accept", closed, async move {
         health.set_serving::<GrpcInferenceServiceServer<Service>>().await;
         select(pin!(accept(listener, &shares)), pin!(state.drained())).await;
@@ -109,7 +108,7 @@ async fn accept(listener: TcpListener, shares: &[UnboundedSender<TcpStream>]) {
 }
 
 /// Answers all calls of the connections that a thread is given, until there are no more.
-async fn serve(mut connections: UnboundedReceiver<TcpStream>, calls: Calls, state: Arc<State>) {
+async fn serve(mut connections: UnboundedReceiver<TcpStream>, calls: Calls, state: State) {
     tokio::spawn(async {
         loop {
             tokio::time::sleep(PULSE).await;
@@ -119,7 +118,7 @@ async fn serve(mut connections: UnboundedReceiver<TcpStream>, calls: Calls, stat
     while let Some(connection) = connections.recv().await {
         // Those that have ended are let go.
         while open.try_join_next().is_some() {}
-        let answered = answer(connection, calls.clone(), Arc::clone(&state));
+        let answered = answer(connection, calls.clone(), state.clone());
         open.spawn(async {
             if let Err(error) = answered.await {
                 tracing::debug!(error = error as Box<dyn Error>, "a connection failed");
@@ -130,7 +129,7 @@ async fn serve(mut connections: UnboundedReceiver<TcpStream>, calls: Calls, stat
 }
 
 /// Answers the calls of a connection. Once the server drains, its caller is told to make no more.
-async fn answer(connection: TcpStream, calls: Calls, state: Arc<State>) -> Result<(), Failed> {
+async fn answer(connection: TcpStream, calls: Calls, state: State) -> Result<(), Failed> {
     connection.set_nodelay(true)?;
     let connection = TokioIo::new(tokio::net::TcpStream::from_std(connection)?);
     let serving = http2::Builder::new(TokioExecutor::new())

@@ -1,7 +1,6 @@
 //! The models as the protocol's requests name them, ask after them and call them.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::rt::time::timeout;
 use ml_core::{CallOptions, Timings, WhenFull};
@@ -12,8 +11,9 @@ use crate::ApiError;
 use crate::onnx::TensorModel;
 use crate::onnx::sequences::{self, Position};
 use crate::served::within;
-use crate::state::{Model, State};
+use crate::state::{Held, Model, State};
 use crate::tensors::Tensors;
+use crate::wishes::in_time;
 
 /// The longest that a readiness check may take: probes of common orchestrators give up soon after.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ impl Named {
 }
 
 /// A model of tensors, held for as long as a request needs it.
-pub(crate) struct Found(Arc<Model>);
+pub(crate) struct Found(Held);
 
 impl Found {
     /// The model, and what requests are checked against.
@@ -111,10 +111,5 @@ pub(crate) async fn call(
             _ => Box::pin(model.infer(inputs, options)).await.map_err(ApiError::Engine),
         }
     };
-    let answer = match options.deadline {
-        None => Ok(calling.await),
-        Some(deadline) => timeout(deadline.saturating_duration_since(Instant::now()), calling).await,
-    };
-    let late = |_| ApiError::Engine(ml_core::Error::DeadlineExceeded);
-    Ok(answer.map_err(late)??)
+    Ok(in_time(options.deadline, calling).await??)
 }

@@ -5,5 +5,5 @@ mod read;
 mod write;
 
 pub(crate) use element::{Scalar, tensor_of};
-pub(crate) use read::{Wanted, read_item};
+pub(crate) use read::{Wanted, read_good_item, read_item};
 pub(super) use write::{NamedTensors, example};

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ml_core::Striped;
+
 /// Batch sizes that are told apart; larger ones are counted as this one.
 const SIZES_MAX: usize = 1024;
 
@@ -19,6 +21,11 @@ impl Span {
         self.count += 1;
         self.time = self.time.saturating_add(time);
     }
+
+    pub fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.time = self.time.saturating_add(other.time);
+    }
 }
 
 /// The runs of one batch size.
@@ -31,12 +38,21 @@ pub(crate) struct RunStatistics {
 
 /// The runs of a model by their rows.
 #[derive(Debug, Default)]
-pub(crate) struct Runs(Mutex<BTreeMap<usize, RunStatistics>>);
+pub(crate) struct Runs(Striped<Mutex<BTreeMap<usize, RunStatistics>>>);
 
 impl Runs {
     /// Returns what there is to know by now, by rows.
     pub fn by_rows(&self) -> BTreeMap<usize, RunStatistics> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut all = BTreeMap::<usize, RunStatistics>::new();
+        for runs in self.0.all() {
+            for (rows, runs) in &*runs.lock().unwrap_or_else(PoisonError::into_inner) {
+                let of_size = all.entry(*rows).or_default();
+                of_size.input.merge(runs.input);
+                of_size.infer.merge(runs.infer);
+                of_size.output.merge(runs.output);
+            }
+        }
+        all
     }
 
     pub fn begin(&self) -> Run<'_> {
@@ -82,7 +98,7 @@ pub(crate) struct Computed<'a> {
 impl Computed<'_> {
     pub fn ended(self, rows: usize) {
         let output = self.started.elapsed();
-        let mut runs = self.runs.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runs = self.runs.0.own().lock().unwrap_or_else(PoisonError::into_inner);
         let of_size = runs.entry(rows.min(SIZES_MAX)).or_default();
         of_size.input.add(self.input);
         of_size.infer.add(self.infer);

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use ml_core::{Answer, CallOptions, Engine, Rejection, Stage, TensorInfo, Timings};
+use ml_core::{Answer, CallOptions, Engine, Rejection, Stage, Striped, TensorInfo, Timings};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -41,7 +41,7 @@ pub(crate) struct TensorModel {
     remembers: bool,
     /// What items name, where they do not name the model's tensors.
     columns: Option<Columns>,
-    calls: Mutex<CallStatistics>,
+    calls: Striped<Mutex<CallStatistics>>,
     sequences: Sequences,
 }
 
@@ -53,7 +53,7 @@ impl TensorModel {
         sequences_max: usize,
     ) -> Self {
         let sequences = Sequences::new(sequences_max);
-        Self { engine, remembers, columns, calls: Mutex::default(), sequences }
+        Self { engine, remembers, columns, calls: Striped::default(), sequences }
     }
 
     pub fn sequences(&self) -> &Sequences {
@@ -65,7 +65,9 @@ impl TensorModel {
     }
 
     pub fn calls(&self) -> CallStatistics {
-        *self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.all().fold(CallStatistics::default(), |sum, calls| {
+            sum.with(&calls.lock().unwrap_or_else(PoisonError::into_inner))
+        })
     }
 
     /// What items name, where they do not name the model's tensors.
@@ -138,7 +140,7 @@ impl TensorModel {
     }
 
     fn count(&self, started: Instant, rows: usize, answer: &Result<(Tensors, Timings), ml_core::Error>) {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.calls.own().lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
             Ok((_, timings)) => calls.succeeded(rows, started, timings),
             Err(_) => calls.fail.add(started.elapsed()),
@@ -173,7 +175,7 @@ impl TensorModel {
     async fn call_rows(&self, items: Vec<Tensors>, options: CallOptions) -> Answer<Tensors> {
         let started = Instant::now();
         let answer = self.engine.call(items, options).await;
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.calls.own().lock().unwrap_or_else(PoisonError::into_inner);
         for result in &answer.results {
             match result {
                 Ok(_) => calls.succeeded(1, started, &answer.timings),
@@ -188,6 +190,11 @@ impl TensorModel {
     /// # Errors
     /// What is no JSON, and what is not as the model's inputs are.
     pub fn read(&self, item: &str) -> Result<Tensors, ApiError> {
+        let plain = self.columns.is_none().then(|| json::read_good_item(item, self.pipeline().wanted()));
+        if let Some(tensors) = plain.flatten() {
+            return Ok(tensors);
+        }
+        // Slower, and able to say what is wrong.
         let item: &RawValue = extract(item)?;
         let read = match &self.columns {
             Some(columns) => columns.read(item, &self.pipeline().signature().inputs),
@@ -212,6 +219,18 @@ impl CallStatistics {
         self.input.add(timings.get(Stage::Validate) + timings.get(Stage::Clean));
         self.infer.add(timings.get(Stage::Predict));
         self.output.add(timings.get(Stage::Format));
+    }
+
+    fn with(mut self, other: &Self) -> Self {
+        self.last = self.last.max(other.last);
+        self.rows += other.rows;
+        self.success.merge(other.success);
+        self.fail.merge(other.fail);
+        self.queue.merge(other.queue);
+        self.input.merge(other.input);
+        self.infer.merge(other.infer);
+        self.output.merge(other.output);
+        self
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
@@ -24,7 +23,7 @@ impl Poller {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(state: Arc<State>, interval: Duration) -> std::io::Result<Self> {
+    pub fn start(state: State, interval: Duration) -> std::io::Result<Self> {
         let (end, ended) = channel();
         let mut known = state.repository.as_ref().map(fingerprints).unwrap_or_default();
         let thread = thread::Builder::new().name("poll".to_owned()).spawn(move || {

@@ -13,14 +13,14 @@ use super::ndjson::{WINDOW_ITEMS, WINDOWS_AHEAD};
 use crate::ApiError;
 use crate::arrow::{MEDIA, Reader, Table, Writer};
 use crate::served::within;
-use crate::state::{Limits, Model};
+use crate::state::{Held, Limits};
 
 /// Answers a table.
 ///
 /// # Errors
 /// When the model is none of tensors, the body no table, or the table's columns are not the model's.
 pub(super) fn predict_table(
-    model: Arc<Model>,
+    model: Held,
     body: Bytes,
     limits: Limits,
     priority: Priority,
@@ -37,7 +37,7 @@ pub(super) fn predict_table(
     let schema = table.schema.clone();
     let answered = stream::iter(table.pieces(WINDOW_ITEMS))
         .map(move |piece| {
-            let (model, writer, schema) = (Arc::clone(&model), Arc::clone(&writer), schema.clone());
+            let (model, writer, schema) = (model.clone(), Arc::clone(&writer), schema.clone());
             async move {
                 let tensors = model
                     .served

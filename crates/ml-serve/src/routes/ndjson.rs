@@ -6,7 +6,6 @@
 pub(crate) mod lines;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -20,7 +19,7 @@ use super::batch::Written;
 use crate::ApiError;
 use crate::body;
 use crate::served::{ItemResult, Served, within};
-use crate::state::{Limits, Model};
+use crate::state::{Held, Limits};
 
 /// Items of a window: enough to fill the runners' batches, few enough that results leave early.
 pub(super) const WINDOW_ITEMS: usize = 256;
@@ -30,7 +29,7 @@ pub(super) const WINDOWS_AHEAD: usize = 2;
 
 /// Answers a stream of lines.
 pub(super) fn predict_stream(
-    model: Arc<Model>,
+    model: Held,
     payload: Payload,
     limits: Limits,
     priority: Priority,
@@ -39,7 +38,7 @@ pub(super) fn predict_stream(
     let reader = Reader { payload, limit, cutter, ended: false };
     let answered = windows(reader)
         .map(move |window| {
-            let model = Arc::clone(&model);
+            let model = model.clone();
             async move { Ok::<_, actix_web::Error>(answer(&*model.served, window, limits, priority).await) }
         })
         .buffered(WINDOWS_AHEAD);

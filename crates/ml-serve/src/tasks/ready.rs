@@ -2,21 +2,19 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Instant;
 
-use actix_web::rt::time::timeout;
 use ml_core::{Engine, Pipeline, Timings, WhenFull};
 use ml_tasks::Content;
 use serde::Deserialize;
 
 use crate::ApiError;
 use crate::served::{Served, TypedModel};
-use crate::state::{Limits, Model, State};
-use crate::wishes::Wishes;
+use crate::state::{Held, Limits, Model, State};
+use crate::wishes::{Wishes, in_time};
 
 /// A model whose pipeline is `P`, held for as long as a request needs it.
 pub(crate) struct Ready<P: Pipeline> {
-    pub model: Arc<Model>,
+    pub model: Held,
     pipeline: PhantomData<P>,
 }
 
@@ -109,7 +107,7 @@ impl<P: Pipeline> Ready<P> {
     fn only(state: &State, task: &'static str) -> Result<Self, ApiError> {
         let mut models = Self::all(state);
         match (models.pop(), models.is_empty()) {
-            (Some(model), true) => Ok(Self { model, pipeline: PhantomData }),
+            (Some(model), true) => Ok(Self { model: Held::new(&model), pipeline: PhantomData }),
             (None, _) => {
                 Err(ApiError::UnknownModel { name: task.to_owned(), known: "no model for it".to_owned() })
             }
@@ -142,12 +140,7 @@ impl<P: Pipeline> Ready<P> {
         let engine = engine_of::<P>(&*self.model.served).ok_or_else(missing)?;
         let several = items.len() > 1;
         let calling = engine.call(items, wishes.options(WhenFull::Refuse));
-        let answer = match wishes.deadline {
-            None => calling.await,
-            Some(deadline) => timeout(deadline.saturating_duration_since(Instant::now()), calling)
-                .await
-                .map_err(|_| ApiError::Engine(ml_core::Error::DeadlineExceeded))?,
-        };
+        let answer = in_time(wishes.deadline, calling).await?;
         let output = |(index, result): (usize, Result<P::Output, ml_core::Error>)| {
             result.map_err(|error| {
                 let error = ApiError::Engine(error);

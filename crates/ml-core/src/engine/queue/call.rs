@@ -19,20 +19,26 @@ const PAUSE: u32 = 9;
 /// The duty to see that what waits is run. Dropped, it wakes a runner, also when the caller has left: others may rely on it.
 pub(in crate::engine) struct Call<'a, P: Pipeline> {
     queue: &'a Queue<P>,
+    /// Whether it has been seen that nothing waits: what comes later has a call of its own.
+    is_done: bool,
 }
 
 impl<'a, P: Pipeline> Call<'a, P> {
     pub(super) fn new(queue: &'a Queue<P>) -> Self {
-        Self { queue }
+        Self { queue, is_done: false }
     }
 
     /// Takes a batch to run on this thread; `None` when there is none, or when that is better left to a runner.
     ///
     /// The caller stands in for a runner that sleeps, so that there are never more runs at a time than runners.
-    pub fn take(&self) -> Option<Batch<P>> {
-        let (state, now) = (self.queue.lock(), Instant::now());
-        let stands_in = state.waiting.len() > 0
-            && state.roster.busy() < self.queue.limits.runners
+    pub fn take(&mut self) -> Option<Batch<P>> {
+        let state = self.queue.lock();
+        self.is_done = state.waiting.len() == 0;
+        if self.is_done {
+            return None;
+        }
+        let now = Instant::now();
+        let stands_in = state.roster.busy() < self.queue.limits.runners
             && state.callers_pause.is_none_or(|pause| pause <= now)
             && state.wake(now) == Wake::AfterOthers;
         if stands_in { self.queue.take_waiting(state) } else { None }
@@ -48,6 +54,9 @@ impl<'a, P: Pipeline> Call<'a, P> {
 
 impl<P: Pipeline> Drop for Call<'_, P> {
     fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
         let mut state = self.queue.lock();
         if state.calls(Instant::now()) {
             drop(state);

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::Counter;
 use lru::LruCache;
-use prometheus_client::metrics::counter::Counter;
 
 use super::clock;
 use super::{Age, Entry, Freshness, Id, Known};

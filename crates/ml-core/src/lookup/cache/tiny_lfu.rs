@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Counter;
 use moka::notification::RemovalCause;
-use prometheus_client::metrics::counter::Counter;
 
 use super::{Entry, Id, Weigh};
 

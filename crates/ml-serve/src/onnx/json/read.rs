@@ -43,12 +43,22 @@ impl<'a> Wanted<'a> {
 /// Names the place in the item, what stands there, and what is wanted.
 pub(crate) fn read_item(text: &RawValue, wanted: Wanted<'_>) -> Result<Tensors, Rejection> {
     let mut wrong = None;
-    let mut parser = serde_json::Deserializer::from_str(text.get());
-    let read = parser.deserialize_any(Item { wanted, wrong: &mut wrong });
     // The text is known to be JSON; what the parser itself refuses beyond that are numbers and escapes.
-    let mut tensors = read.map_err(|error| {
+    read_text(text.get(), wanted, &mut wrong).map_err(|error| {
         wrong.unwrap_or_else(|| Rejection::new("item", "type").value(error).limit(wanted.names()))
-    })?;
+    })
+}
+
+/// Reads an item of a text that is not known to be JSON, in one pass over it; `None` where it is none, or does not fit: another
+/// look tells which.
+pub(crate) fn read_good_item(text: &str, wanted: Wanted<'_>) -> Option<Tensors> {
+    read_text(text, wanted, &mut None).ok()
+}
+
+fn read_text(text: &str, wanted: Wanted<'_>, wrong: &mut Option<Rejection>) -> serde_json::Result<Tensors> {
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let mut tensors = parser.deserialize_any(Item { wanted, wrong })?;
+    parser.end()?;
     if wanted.batched {
         // An item is one row.
         tensors.iter_mut().for_each(|tensor| tensor.shape.insert(0, 1));
