@@ -88,7 +88,9 @@ impl Histogram {
 
     /// Returns the sum of all values.
     pub fn sum(&self) -> f64 {
-        self.0.counts.all().map(|counts| f64::from_bits(counts.sum.load(Ordering::Relaxed))).sum()
+        let of_thread = |counts: &Counts| f64::from_bits(counts.sum.load(Ordering::Relaxed));
+        // `Iterator::sum` begins at -0.0, which is what it says of nothing.
+        self.0.counts.all().map(of_thread).fold(0.0, |sum, next| sum + next)
     }
 
     /// Returns each bound, and how many values lie between it and the one before; the last bound stands for none.
@@ -154,6 +156,8 @@ mod tests {
             }
         });
         assert_eq!(striped.count(), 80);
+        let unused = || (Histogram::new(bounds), histogram::Histogram::new(bounds));
+        assert_eq!(written(unused().0), written(unused().1));
         assert_eq!(written(striped), written(shared));
     }
 
