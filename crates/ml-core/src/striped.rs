@@ -1,8 +1,7 @@
 //! What every request changes, kept apart by thread.
 //!
-//! Threads that write to one cache line take turns at it: a counter that two cores share costs each of them more than a
-//! hundred instructions would. So whatever a request writes down has a stripe for each thread, and who wants to know the
-//! whole puts the stripes together.
+//! Threads that write to one cache line take turns at it. So whatever a request writes down has a stripe for each thread,
+//! and who wants to know the whole puts the stripes together.
 
 use std::cell::Cell;
 use std::fmt::{self, Debug};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -37,7 +37,9 @@ fn bring_in_tensor(
     let bytes = match files.get(&file) {
         Some(bytes) => bytes,
         None => {
-            let bytes = open(folder, &file).map_err(|error| format!("{file}: {error}"))?;
+            let bytes = beside(folder, &file)
+                .and_then(|path| map(&path))
+                .map_err(|error| format!("{file}: {error}"))?;
             files.entry(file.clone()).or_insert(bytes)
         }
     };
@@ -55,13 +57,16 @@ fn bring_in_tensor(
     Ok(())
 }
 
+/// Returns where a file is that a model in `folder` names.
+///
+/// # Errors
 /// A model is data from elsewhere: it may name files beside itself, and no others.
-fn open(folder: &Path, file: &str) -> io::Result<Bytes> {
+pub fn beside(folder: &Path, file: &str) -> io::Result<PathBuf> {
     let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
     if file.is_empty() || !Path::new(file).components().all(inside) {
         return Err(io::Error::other("not in the folder of the model"));
     }
-    map(&folder.join(file))
+    Ok(folder.join(file))
 }
 
 /// Returns the model with its weights outside, in a file of this name, and these in order.

@@ -42,6 +42,7 @@ pub mod fuzzing {
 }
 
 pub use check::Invalid;
+pub use external::beside;
 pub use file::{FileError, FileErrorKind, WriteOptions};
 pub use linear::Linear;
 pub use passes::{Pass, PassError};

@@ -41,6 +41,25 @@ impl Model {
     }
 }
 
+impl Drop for Model {
+    /// To end a model waits for its threads, and no request should.
+    fn drop(&mut self) {
+        if !self.retired.load(Ordering::Acquire) {
+            return;
+        }
+        let (served, (dropped, end)) = (Arc::clone(&self.served), channel());
+        self.dropped = Some(dropped);
+        let ended = thread::Builder::new().name("retire".to_owned()).spawn(move || {
+            // Says so by its error: from then on this is the last that holds the model.
+            end.recv().ok();
+            drop(served);
+        });
+        if let Err(error) = ended {
+            tracing::warn!(%error, model = self.name, "no thread to end a model that was replaced: it ends here");
+        }
+    }
+}
+
 /// A model that is held while a request goes on.
 ///
 /// Requests count themselves on an `Arc` of their thread's, which holds the model: see [`State`].
@@ -62,25 +81,6 @@ impl Deref for Held {
 
     fn deref(&self) -> &Model {
         &self.0
-    }
-}
-
-impl Drop for Model {
-    /// To end a model waits for its threads, and no request should.
-    fn drop(&mut self) {
-        if !self.retired.load(Ordering::Acquire) {
-            return;
-        }
-        let (served, (dropped, end)) = (Arc::clone(&self.served), channel());
-        self.dropped = Some(dropped);
-        let ended = thread::Builder::new().name("retire".to_owned()).spawn(move || {
-            // Says so by its error: from then on this is the last that holds the model.
-            end.recv().ok();
-            drop(served);
-        });
-        if let Err(error) = ended {
-            tracing::warn!(%error, model = self.name, "no thread to end a model that was replaced: it ends here");
-        }
     }
 }
 

@@ -4,8 +4,9 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::Counter;
 use lru::LruCache;
+
+use crate::Counter;
 
 use super::clock;
 use super::{Age, Entry, Freshness, Id, Known};

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Counter;
 use moka::notification::RemovalCause;
+
+use crate::Counter;
 
 use super::{Entry, Id, Weigh};
 

@@ -172,11 +172,10 @@ impl<'a> Factory<'a> {
                 None => Ok(builder),
             }
         };
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let mut narrow_builder = finished(self.builder(intra_op, folder)?)?;
+        let mut narrow_builder = finished(self.builder(intra_op, path)?)?;
         let narrow = (0..runners.max(1)).map(|_| opened(&mut narrow_builder, path));
         let narrow = narrow.collect::<ort::Result<_>>()?;
-        let wide_session = || opened(&mut finished(self.wide_builder(wide, folder)?)?, path);
+        let wide_session = || opened(&mut finished(self.wide_builder(wide, path)?)?, path);
         let wide = (wide > intra_op).then(wide_session).transpose()?;
         Ok(Sessions { narrow, wide, weights: Vec::new() })
     }
@@ -186,16 +185,17 @@ impl<'a> Factory<'a> {
     /// Its run has the machine to itself, and wakes its threads some sixty times: 0.81 to 0.86 × the time of one whose
     /// threads sleep in between, at no more CPU time (one text, all-MiniLM-L6-v2, two cores). Without the stop they go on
     /// spinning after the run, and whatever runs next takes 1.4 × as long.
-    fn wide_builder(&self, threads: usize, folder: &Path) -> ort::Result<SessionBuilder> {
+    fn wide_builder(&self, threads: usize, model: &Path) -> ort::Result<SessionBuilder> {
         Ok(self
-            .builder(threads, folder)?
+            .builder(threads, model)?
             .with_intra_op_spinning(true)?
             .with_config_entry("session.force_spinning_stop", "1")?
             .with_dynamic_block_base(4)?)
     }
 
     /// Options chosen on purpose; each that differs from ONNX Runtime's default has its reason here.
-    fn builder(&self, threads: usize, folder: &Path) -> ort::Result<SessionBuilder> {
+    fn builder(&self, threads: usize, model: &Path) -> ort::Result<SessionBuilder> {
+        let folder = model.parent().unwrap_or(Path::new(""));
         let mut builder = provider::on(self.device, threads, Session::builder(&self.runtime.environment)?)?;
         if self.device == Device::Cpu {
             builder = builder.with_disabled_optimizers(SLOW_FUSIONS)?;
@@ -220,9 +220,8 @@ impl<'a> Factory<'a> {
 
     /// Lets a session optimise `model` and write what it made of it to `graph`, with the weights beside it.
     fn write_copy(&self, model: &Path, graph: &Path) -> ort::Result<()> {
-        let folder = model.parent().unwrap_or(Path::new(""));
         let mut builder = self
-            .builder(1, folder)?
+            .builder(1, model)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             // This session writes and never runs.
             .with_prepacking(false)?
@@ -266,7 +265,7 @@ fn opened(builder: &mut SessionBuilder, path: &Path) -> ort::Result<Session> {
 
 /// Everything but the model that decides what a copy looks like: another value is another copy.
 fn environment_of_copies() -> String {
-    // To be counted up when the options of `write_copy` change.
+    // To be counted up when the options of `write_copy` change, or what is left of tables.
     const VERSION: u32 = 3;
     // The build information names the version and the commit.
     format!("{VERSION} {} {SLOW_FUSIONS} {}", ort::info(), cpu_features())

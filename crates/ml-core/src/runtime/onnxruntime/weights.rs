@@ -5,12 +5,13 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::ptr;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
+use ml_onnx::beside;
 use ort::memory::{Allocator, MemoryInfo};
 use ort::session::builder::{PrepackedWeights, SessionBuilder};
 use ort::sys::ONNXTensorElementDataType as ElementType;
@@ -73,21 +74,10 @@ impl Weights {
     }
 }
 
-/// Opens a file that a model in `folder` names.
-///
-/// A model is data from elsewhere: it may name files beside itself, and no others.
-pub(super) fn open(folder: &Path, file: &str) -> io::Result<File> {
-    let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-    if !Path::new(file).components().all(inside) {
-        return Err(io::Error::other("not in the folder of the model"));
-    }
-    File::open(folder.join(file))
-}
-
 impl Mapping {
     fn new(folder: &Path, file: &str) -> Result<Self, MapError> {
         let unreadable = |error| MapError::Unreadable { file: file.to_owned(), error };
-        let opened = open(folder, file).map_err(unreadable)?;
+        let opened = beside(folder, file).and_then(File::open).map_err(unreadable)?;
         let memory = MmapOptions::new().map_raw_read_only(&opened).map_err(unreadable)?;
         Ok(Self { file: file.to_owned(), memory })
     }

@@ -5,13 +5,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use ml_onnx::beside;
 use ml_onnx::operators::STORED_ROWS;
 use ort::Error;
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType;
 use zerocopy::IntoBytes;
-
-use crate::runtime::onnxruntime::weights;
 
 /// [`STORED_ROWS`], of models in this folder.
 pub struct Rows {
@@ -61,10 +60,11 @@ impl Operator for Rows {
         };
         let file: String = node.get("file").ok_or_else(|| Error::new("it has no file"))?;
         let unreadable = |error| Error::new(format!("{file}: {error}"));
-        let table = weights::open(&self.folder, &file).map_err(unreadable)?;
+        let table = beside(&self.folder, &file).and_then(File::open).map_err(unreadable)?;
+        let bytes = table.metadata().map_err(unreadable)?.len();
         let (offset, rows, width) = (number("offset")?, number("rows")?, number("width")?);
         let end = rows.checked_mul(width).and_then(|floats| floats.checked_mul(4)?.checked_add(offset));
-        if end.is_none_or(|end| table.metadata().map_err(unreadable).is_ok_and(|file| file.len() < end)) {
+        if end.is_none_or(|end| bytes < end) {
             return Err(Error::new(format!(
                 "{file} does not hold {rows} rows of {width} floats at {offset}"
             )));
