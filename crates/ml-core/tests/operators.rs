@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use ml_core::{LoadError, Model, ModelOptions, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes};
-use ml_onnx::operators::{DOMAIN, INT8_LINEAR, PACKED_ATTENTION, VERSION};
+use ml_onnx::operators::{DOMAIN, INT8_LINEAR, LINEAR, PACKED_ATTENTION, VERSION};
 use ml_onnx::proto::{Dim, OperatorSet, Value, ValueInfo};
 use ml_onnx::{DataType, Graph, Node, Tensor, WriteOptions};
 use ndarray::Array2;
@@ -225,4 +225,68 @@ fn attention_of_what_does_not_fit_is_an_error_of_that_run() {
     graph.nodes[0].attributes.clear();
     let error = load(&write("no-heads", graph), RuntimeChoice::OnnxRuntime, 1).err().unwrap().to_string();
     assert!(error.contains("no heads"), "{error}");
+}
+
+const FLOATS_IN: usize = 300;
+const FLOATS_OUT: usize = 500;
+
+/// A graph of one layer in floats with a GELU.
+fn floats() -> Graph {
+    let dims = |last: Dim| [Dim::named("rows"), last];
+    let node = Node::own(LINEAR, &["x", "w", "b"], &["y"]).with("activation", Value::Text("gelu".to_owned()));
+    let numbers = |count: usize| (0..count).map(|at| (at * 29 % 255) as f32 / 2000.0 - 0.06);
+    Graph {
+        name: "floats".to_owned(),
+        inputs: vec![ValueInfo::tensor("x", DataType::Float, &dims(Dim::named("width")))],
+        outputs: vec![ValueInfo::tensor("y", DataType::Float, &dims(Dim::fixed(FLOATS_OUT as i64)))],
+        nodes: vec![node],
+        initializers: vec![
+            Tensor::new("w", &[FLOATS_IN, FLOATS_OUT], numbers(FLOATS_IN * FLOATS_OUT)),
+            Tensor::new("b", &[FLOATS_OUT], numbers(FLOATS_OUT)),
+        ],
+        ..Graph::default()
+    }
+}
+
+fn products(model: &Model, rows: usize, width: usize) -> Result<Vec<f32>, String> {
+    let x = Array2::from_shape_fn((rows, width), |(row, column)| ((row * 7 + column * 3) % 11) as f32 - 5.0);
+    let outputs = model.run(vec![("x", (&x).into())]).map_err(|error| error.to_string())?;
+    Ok(outputs.get::<f32>("y").unwrap().iter().copied().collect())
+}
+
+#[test]
+fn threads_share_the_columns_of_floats_and_give_the_same() {
+    let file = write("floats", floats());
+    let [one, three] = [1, 3].map(|threads| load(&file, RuntimeChoice::OnnxRuntime, threads).unwrap());
+    for rows in [0, 1, 2, 9, 130] {
+        let (serial, parallel) = (products(&one, rows, FLOATS_IN), products(&three, rows, FLOATS_IN));
+        assert_eq!(serial.as_ref().map(Vec::len), Ok(rows * FLOATS_OUT));
+        assert_eq!(serial, parallel, "{rows} rows");
+    }
+    let error = products(&one, 2, FLOATS_IN - 1).unwrap_err();
+    assert!(error.contains("not of 300 numbers"), "{error}");
+    assert!(products(&one, 2, FLOATS_IN).is_ok(), "and goes on");
+}
+
+#[test]
+fn layers_in_floats_that_do_not_fit_are_refused() {
+    let cases: [Hostile; 3] = [
+        ("flat", |graph| graph.initializers[0] = Tensor::new("w", &[3], [0.5_f32; 3]), "no matrix"),
+        (
+            "short",
+            |graph| graph.initializers[1] = Tensor::new("b", &[2], [0.5_f32; 2]),
+            "2 numbers of the bias",
+        ),
+        (
+            "tanh",
+            |graph| graph.nodes[0].attributes[0].s = Some("tanh".into()),
+            "there is no activation \"tanh\"",
+        ),
+    ];
+    for (name, change, reason) in cases {
+        let mut graph = floats();
+        change(&mut graph);
+        let error = load(&write(name, graph), RuntimeChoice::OnnxRuntime, 1).err().unwrap().to_string();
+        assert!(error.contains(reason), "{name}: {error}");
+    }
 }

@@ -4,7 +4,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use ml_kernels::{Activation, Attention, Int8Linear, LinearError, Parts, Path, Tokens};
+use ml_kernels::{
+    Activation, Attention, FloatLinear, FloatParts, Int8Linear, LinearError, Parts, Path, Tokens,
+};
 
 /// As many layers of a size as the model has, so that weights come from where they come from there.
 const LAYERS: usize = 6;
@@ -33,13 +35,34 @@ fn main() -> Result<(), LinearError> {
         for rows in [1, 10, 27, 108, 432] {
             let floats: Vec<f32> =
                 (0..rows * width).map(|at| (at * 37 % 1000) as f32 / 500.0 - 1.0).collect();
-            let took = fastest(&layers, &floats, rows)?;
+            let mut outputs: Vec<Vec<f32>> = widths.iter().map(|width| vec![0.0; rows * width]).collect();
+            let took = fastest(&layers, rows, |layer| {
+                let mut places: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+                layer.run(black_box(&floats), &mut places)
+            })?;
             let products = (rows * width * columns) as f64 / took.as_secs_f64() / 1e9;
             println!(
                 "{width} x {widths:?} {activation:?}, {outliers} outliers, {rows} rows: {took:?}, {products:.1}"
             );
         }
     }
+    let mut encoder = Vec::new();
+    for (width_in, width_out, activation, count) in [
+        (384, 384, Activation::None, 4),
+        (384, 1536, Activation::Gelu, 1),
+        (384, 1536, Activation::None, 0),
+        (1536, 384, Activation::None, 1),
+    ] {
+        let weights: Vec<f32> = (0..width_in * width_out).map(|at| (at * 31 % 255) as f32 / 500.0).collect();
+        let parts = FloatParts { width_in, width_out, weights: &weights, bias: &[], activation };
+        let layers = (0..LAYERS).map(|_| FloatLinear::new(&parts)).collect::<Result<Vec<_>, _>>()?;
+        print_floats(&format!("{width_in} x {width_out} floats {activation:?}"), &layers)?;
+        for _ in 0..LAYERS * count {
+            encoder.push(FloatLinear::new(&parts)?);
+        }
+    }
+    // More weights than a core's own cache has room for.
+    print_floats("all layers of MiniLM in floats", &encoder)?;
     for length in [10, 27, 64, 128] {
         let rows = vec![0.5; length * 384];
         let tokens = Tokens { queries: &rows, keys: &rows, values: &rows, width: 384 };
@@ -55,17 +78,31 @@ fn main() -> Result<(), LinearError> {
     Ok(())
 }
 
+fn print_floats(name: &str, layers: &[FloatLinear]) -> Result<(), LinearError> {
+    let products: usize = layers.iter().map(|layer| layer.width_in() * layer.width_out()).sum();
+    for rows in [1, 10, 27, 108, 432] {
+        let (floats, mut output) = (vec![0.5; rows * 1536], vec![0.0; rows * 1536]);
+        let took = fastest(layers, rows, |layer| {
+            let mut split = layer.split(&mut output[..rows * layer.width_out()], 1);
+            let floats = &floats[..rows * layer.width_in()];
+            split.iter_mut().try_for_each(|columns| layer.run(black_box(floats), columns))
+        })?;
+        let rate = (rows * products / layers.len()) as f64 / took.as_secs_f64() / 1e9;
+        println!("{name}, {rows} rows: {took:?}, {rate:.1}");
+    }
+    Ok(())
+}
+
 /// Returns the least time a layer that was seen.
-fn fastest(layers: &[Int8Linear], floats: &[f32], rows: usize) -> Result<Duration, LinearError> {
-    let widths = layers.first().map(Int8Linear::widths_out).unwrap_or_default();
-    let mut outputs: Vec<Vec<f32>> = widths.iter().map(|width| vec![0.0; rows * width]).collect();
+fn fastest<L>(
+    layers: &[L],
+    rows: usize,
+    mut run: impl FnMut(&L) -> Result<(), LinearError>,
+) -> Result<Duration, LinearError> {
     let mut least = Duration::MAX;
     for _ in 0..(50_000 / rows).clamp(30, 1000) {
         let begin = Instant::now();
-        for layer in layers {
-            let mut places: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-            layer.run(black_box(floats), &mut places)?;
-        }
+        layers.iter().try_for_each(&mut run)?;
         least = least.min(begin.elapsed() / layers.len() as u32);
     }
     Ok(least)

@@ -8,10 +8,10 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+#[cfg(target_arch = "x86_64")]
+use crate::avx2::Avx2;
 use crate::layout::LANES;
 use crate::linear::{LinearError, Path, size};
-#[cfg(target_arch = "x86_64")]
-use crate::vnni::Vnni;
 
 /// Keys, or columns of values, that are computed together.
 pub(crate) const TOGETHER: usize = 4;
@@ -69,8 +69,8 @@ impl Attention {
         }
         SCRATCH.with_borrow_mut(|scratch| {
             #[cfg(target_arch = "x86_64")]
-            if let (Path::Fastest, Some(vnni)) = (self.path, Vnni::detect()) {
-                vnni.attention(self, texts, tokens, output, scratch);
+            if let (Path::Fastest, Some(avx2)) = (self.path, Avx2::detect()) {
+                avx2.attention(self, texts, tokens, output, scratch);
                 return;
             }
             self.texts(texts, tokens, output, scratch, sums);

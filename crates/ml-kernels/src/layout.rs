@@ -19,6 +19,18 @@ pub(crate) const PANEL: usize = LANES * VECTORS_MAX;
 #[repr(align(64))]
 pub(crate) struct Line(pub(crate) [[i8; GROUP]; LANES]);
 
+/// As much as a vector holds: numbers of sixteen columns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(align(64))]
+pub(crate) struct Floats(pub(crate) [f32; LANES]);
+
+impl Floats {
+    /// The numbers of sixteen columns from the first, with zeros where there are none.
+    pub(crate) fn of(columns: usize, first: usize, number: impl Fn(usize) -> f32) -> Self {
+        Self(lanes(columns, first, number))
+    }
+}
+
 /// Columns that are computed together, filled up with zeros to whole vectors.
 #[derive(Debug)]
 pub(crate) struct Panel {
@@ -29,7 +41,7 @@ pub(crate) struct Panel {
     /// Of each column.
     pub(crate) finish: Vec<Finish>,
     /// For each column of outliers, weights of each vector of columns.
-    pub(crate) outliers: Vec<[f32; LANES]>,
+    pub(crate) outliers: Vec<Floats>,
 }
 
 /// What makes floats of a vector's sums.
@@ -37,8 +49,8 @@ pub(crate) struct Panel {
 pub(crate) struct Finish {
     /// The sum of each column's weights, which a row's zero was multiplied with.
     pub(crate) sums: [i32; LANES],
-    pub(crate) scales: [f32; LANES],
-    pub(crate) bias: [f32; LANES],
+    pub(crate) scales: Floats,
+    pub(crate) bias: Floats,
 }
 
 impl Panel {
@@ -62,8 +74,8 @@ impl Panel {
         let sum = |column| (0..rows).map(|row| i32::from(weight(row, column))).sum();
         let finish = |first: usize| Finish {
             sums: lanes(columns, first, sum),
-            scales: lanes(columns, first, |column| scales[column]),
-            bias: lanes(columns, first, |column| bias.get(column).copied().unwrap_or(0.0)),
+            scales: Floats::of(columns, first, |column| scales[column]),
+            bias: Floats::of(columns, first, |column| bias.get(column).copied().unwrap_or(0.0)),
         };
         let groups = rows.div_ceil(GROUP);
         let before = all.len();
@@ -76,7 +88,7 @@ impl Panel {
             lines: before..all.len(),
             finish: vectors().map(finish).collect(),
             outliers: outliers
-                .map(|(row, first)| lanes(columns, first, |column| outlier_weight(row, column)))
+                .map(|(row, first)| Floats::of(columns, first, |column| outlier_weight(row, column)))
                 .collect(),
         }
     }

@@ -6,11 +6,14 @@ use crate::layout::{GROUP, LANES, Line, PANEL, Panel, masks};
 use crate::portable;
 use crate::rows::Rows;
 #[cfg(target_arch = "x86_64")]
-use crate::vnni::{TILE, Vnni};
+use crate::vnni::Vnni;
 
 /// Rows that are quantised before they are multiplied: their integers stay in a core's own cache, and each panel of weights
 /// is read so many times fewer.
 const BLOCK: usize = 96;
+
+/// The most rows of a tile.
+pub(crate) const TILE: usize = 6;
 
 /// The widest row whose sums of products of integers surely fit into 32 bits.
 const WIDTH_MAX: usize = i32::MAX as usize / (255 * 128);
@@ -82,6 +85,14 @@ pub enum LinearError {
         found: usize,
         /// How many there must be.
         expected: usize,
+    },
+    /// A layer without numbers.
+    #[error("a layer of {width_in} x {width_out} numbers computes nothing")]
+    Empty {
+        /// Numbers of an input row.
+        width_in: usize,
+        /// Numbers of an output row.
+        width_out: usize,
     },
     /// Sums over such a row could be larger than 32-bit integers.
     #[error("rows of {width} numbers are wider than {WIDTH_MAX}")]
@@ -236,13 +247,10 @@ thread_local! {
 }
 
 /// Splits rows into tiles of nearly the same size: five and four rows are faster than six and three.
-fn tiles(rows: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn tiles(rows: usize) -> impl Iterator<Item = usize> {
     let tiles = rows.div_ceil(TILE);
     (0..tiles).map(move |at| rows / tiles + usize::from(at < rows % tiles))
 }
-
-#[cfg(not(target_arch = "x86_64"))]
-const TILE: usize = 6;
 
 /// What a path is on this machine.
 #[derive(Clone, Copy)]

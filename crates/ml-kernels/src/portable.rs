@@ -1,5 +1,6 @@
 //! The products in plain Rust, for machines without VNNI: the same to the bit, only slower.
 
+use crate::float::Product;
 use crate::gelu::gelu;
 use crate::layout::{Finish, GROUP, LANES, Line, Panel};
 use crate::linear::Block;
@@ -31,7 +32,7 @@ pub(crate) fn product(panel: &Panel, block: &Block<'_>, first: usize, count: usi
                 let weights = panel.outliers.iter().skip(vector).step_by(panel.finish.len());
                 let outliers = block.outliers(row).iter().zip(weights);
                 let number =
-                    outliers.fold(number, |sum, (outlier, weights)| outlier.mul_add(weights[lane], sum));
+                    outliers.fold(number, |sum, (outlier, weights)| outlier.mul_add(weights.0[lane], sum));
                 if block.gelu { gelu(number) } else { number }
             });
             let end = panel.columns.min((vector + 1) * LANES);
@@ -53,5 +54,20 @@ fn sums(panel: &Panel, lines: &[Line], vector: usize, integers: &[u8]) -> [i32; 
 
 fn finished(finish: &Finish, lane: usize, sum: i32, block: &Block<'_>, row: usize) -> f32 {
     let sum = sum - block.rows.zeros[row] * finish.sums[lane];
-    (sum as f32 * finish.scales[lane]).mul_add(block.rows.scales[row], finish.bias[lane])
+    (sum as f32 * finish.scales.0[lane]).mul_add(block.rows.scales[row], finish.bias.0[lane])
+}
+
+/// Multiplies a row for each place with a panel of floats.
+pub(crate) fn float_product(product: Product<'_>, places: &mut [&mut [f32]], first: usize) {
+    let vectors = product.bias.len();
+    for (row, place) in product.rows.chunks_exact(product.width_in).zip(places) {
+        for (vector, (bias, place)) in product.bias.iter().zip(place[first..].chunks_mut(LANES)).enumerate() {
+            let lines = product.lines.iter().skip(vector).step_by(vectors);
+            for (lane, place) in place.iter_mut().enumerate() {
+                let numbers = row.iter().zip(lines.clone());
+                let sum = numbers.fold(bias.0[lane], |sum, (number, line)| number.mul_add(line.0[lane], sum));
+                *place = if product.gelu { gelu(sum) } else { sum };
+            }
+        }
+    }
 }

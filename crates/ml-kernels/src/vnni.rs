@@ -1,4 +1,4 @@
-//! The products with AVX-512 and its VNNI, sixteen columns and four rows of weights an instruction. All `unsafe` of the crate is here.
+//! The products with AVX-512 and its VNNI, sixteen columns and four rows of weights an instruction.
 //!
 //! A tile of up to six rows by four vectors of columns is kept in registers over the whole width: 24 sums, four vectors of
 //! weights and one of a row, of 32 registers. Unsigned rows times signed weights, with the zeros corrected by the sums of
@@ -6,14 +6,10 @@
 
 use std::arch::x86_64::*;
 
-use crate::attention::{Attention, Lanes, Scratch, TOGETHER, Tokens};
-use crate::gelu::{ABOVE, BELOW, LIMIT};
+use crate::avx512::{add_products, first_lanes, gelu, load, store_some};
 use crate::layout::{Finish, GROUP, LANES, Line, Panel};
 use crate::linear::Block;
 use crate::rows::{LARGEST, Rows, Scale};
-
-/// The most rows of a tile.
-pub(crate) const TILE: usize = 6;
 
 /// The proof that this machine has the instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +19,7 @@ impl Vnni {
     pub(crate) fn detect() -> Option<Self> {
         let there = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vnni")
-            && is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma");
+            && is_x86_feature_detected!("avx512vnni");
         there.then_some(Self(()))
     }
 
@@ -35,31 +29,7 @@ impl Vnni {
         unsafe { quantise(floats, masks, rows, row) }
     }
 
-    /// Computes attention.
-    pub(crate) fn attention(
-        self,
-        attention: &Attention,
-        texts: &[usize],
-        tokens: &Tokens<'_>,
-        output: &mut [f32],
-        scratch: &mut Scratch,
-    ) {
-        #[target_feature(enable = "avx2,fma")]
-        fn compiled(
-            attention: &Attention,
-            texts: &[usize],
-            tokens: &Tokens<'_>,
-            output: &mut [f32],
-            scratch: &mut Scratch,
-        ) {
-            let sums = |numbers: &[_], vectors: &[_]| attention_sums(numbers, vectors);
-            attention.texts(texts, tokens, output, scratch, sums);
-        }
-        // SAFETY: `self` exists, so that the machine has what the function is compiled for.
-        unsafe { compiled(attention, texts, tokens, output, scratch) }
-    }
-
-    /// Multiplies up to [`TILE`] rows with a panel.
+    /// Multiplies up to [`TILE`](crate::linear::TILE) rows with a panel.
     pub(crate) fn product(
         self,
         panel: &Panel,
@@ -111,34 +81,6 @@ fn quantise(floats: &[f32], masks: &[u16], rows: &mut Rows, row: usize) {
         // SAFETY: The place has the sixteen bytes that are written, and needs no alignment.
         unsafe { _mm_storeu_si128(integers.as_mut_ptr().cast(), bytes) };
     }
-}
-
-/// The sums of the products of four numbers with a vector each, in vectors of 256 bits: broadcasts into longer ones are slower, and
-/// eight sums are as many as hide each other's time. What the compiler makes of the plain loop took as long, or twice that with vectors
-/// of 512 bits, or 1.7 times with eight queries at a time: it is written out so that it stays what it is.
-#[target_feature(enable = "avx2,fma")]
-#[inline]
-fn attention_sums(numbers: &[[f32; TOGETHER]], vectors: &[Lanes]) -> [Lanes; TOGETHER] {
-    let mut sums = [[_mm256_setzero_ps(); 2]; TOGETHER];
-    for (numbers, vector) in numbers.iter().zip(vectors) {
-        // SAFETY: The vector has the sixteen floats that are read, and they need no alignment.
-        let halves = unsafe { [_mm256_loadu_ps(vector.as_ptr()), _mm256_loadu_ps(vector.as_ptr().add(8))] };
-        for (sums, number) in sums.iter_mut().zip(numbers) {
-            let number = _mm256_set1_ps(*number);
-            for (sum, half) in sums.iter_mut().zip(halves) {
-                *sum = _mm256_fmadd_ps(number, half, *sum);
-            }
-        }
-    }
-    let mut found = [[0.0; LANES]; TOGETHER];
-    for (found, sums) in found.iter_mut().zip(sums) {
-        // SAFETY: There is place for the sixteen floats that are written, and they need no alignment.
-        unsafe {
-            _mm256_storeu_ps(found.as_mut_ptr(), sums[0]);
-            _mm256_storeu_ps(found.as_mut_ptr().add(8), sums[1]);
-        }
-    }
-    found
 }
 
 /// Loops of known lengths over arrays, instead of closures, here and below: a closure that is not inlined, since what calls it is
@@ -212,48 +154,11 @@ fn finished<const M: usize, const V: usize>(
             floats[row][vector] = _mm512_fmadd_ps(scaled, _mm512_set1_ps(scales[row]), bias);
         }
     }
-    let outliers = panel.outliers.as_chunks::<V>().0;
     let mut rows: [&[f32]; M] = [&[]; M];
     for (at, row) in rows.iter_mut().enumerate() {
-        *row = &block.outliers(first + at)[..outliers.len()];
+        *row = block.outliers(first + at);
     }
-    for (at, lines) in outliers.iter().enumerate() {
-        let mut weights = [_mm512_setzero_ps(); V];
-        for (weights, line) in weights.iter_mut().zip(lines) {
-            *weights = load(line);
-        }
-        for (floats, row) in floats.iter_mut().zip(&rows) {
-            // SAFETY: Each row was cut to as many outliers as there are, of which this is one. Why unchecked: see `products`.
-            let number = _mm512_set1_ps(unsafe { *row.get_unchecked(at) });
-            for (float, weights) in floats.iter_mut().zip(weights) {
-                *float = _mm512_fmadd_ps(number, weights, *float);
-            }
-        }
-    }
-    floats
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn gelu(x: __m512) -> __m512 {
-    let limit = _mm512_set1_ps(LIMIT);
-    let inner = _mm512_max_ps(_mm512_min_ps(x, limit), _mm512_set1_ps(-LIMIT));
-    let square = _mm512_mul_ps(inner, inner);
-    let (mut above, mut below) = (_mm512_set1_ps(ABOVE[0]), _mm512_set1_ps(BELOW[0]));
-    for at in 1..ABOVE.len() {
-        above = _mm512_fmadd_ps(above, square, _mm512_set1_ps(ABOVE[at]));
-        below = _mm512_fmadd_ps(below, square, _mm512_set1_ps(BELOW[at]));
-    }
-    let erf = _mm512_div_ps(_mm512_mul_ps(inner, above), below);
-    let half = _mm512_mul_ps(_mm512_set1_ps(0.5), x);
-    _mm512_fmadd_ps(half, erf, half)
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn load(numbers: &[f32; LANES]) -> __m512 {
-    // SAFETY: There are as many numbers as are read, and they need no alignment.
-    unsafe { _mm512_loadu_ps(numbers.as_ptr()) }
+    add_products::<M, V>(floats, &panel.outliers, rows, None)
 }
 
 #[target_feature(enable = "avx512f")]
@@ -276,17 +181,4 @@ fn load_line(line: &Line) -> __m512i {
 fn load_some(numbers: &[f32], mask: u16) -> __m512 {
     // SAFETY: What the mask does not have is not read, and it has none of what is not there.
     unsafe { _mm512_maskz_loadu_ps(mask & first_lanes(numbers.len()), numbers.as_ptr()) }
-}
-
-/// Writes as many of the numbers as there is place for.
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn store_some(place: &mut [f32], numbers: __m512) {
-    // SAFETY: What the mask does not have is not written, and it has none of what is not there.
-    unsafe { _mm512_mask_storeu_ps(place.as_mut_ptr(), first_lanes(place.len()), numbers) };
-}
-
-/// A mask of the first lanes, of all for sixteen or more.
-fn first_lanes(count: usize) -> u16 {
-    if count < LANES { (1 << count) - 1 } else { u16::MAX }
 }

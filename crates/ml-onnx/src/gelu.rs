@@ -16,7 +16,9 @@ pub(crate) struct Gelu {
 pub(crate) fn gelu_of(index: &Index<'_>, value: &str) -> Option<Gelu> {
     if let Some((at, node)) = index.only_consumer(value) {
         let exact = node.attribute("approximate").is_none_or(|name| name.s.as_deref() == Some(b"none"));
-        let output = node.only_output().filter(|_| node.is("Gelu") && exact)?.to_owned();
+        // ONNX Runtime's own operator of that name is older than ONNX's, and always exact.
+        let is_gelu = (node.is("Gelu") && exact) || node.is_of("com.microsoft", "Gelu");
+        let output = node.only_output().filter(|_| is_gelu)?.to_owned();
         return Some(Gelu { nodes: vec![at], output });
     }
     let consumers: Vec<_> = index.consumers(value).collect();

@@ -19,6 +19,7 @@ mod check;
 mod edit;
 mod external;
 mod file;
+mod fused;
 mod gelu;
 mod linear;
 pub mod operators;
@@ -44,6 +45,7 @@ pub mod fuzzing {
 pub use check::Invalid;
 pub use external::beside;
 pub use file::{FileError, FileErrorKind, WriteOptions};
+pub use fused::fuse_linears;
 pub use linear::Linear;
 pub use passes::{Pass, PassError};
 pub use proto::{DataType, Graph, Model, Node, Tensor};

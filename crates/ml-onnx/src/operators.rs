@@ -12,6 +12,18 @@ pub const DOMAIN: &str = "ml.rust";
 /// The version of the set.
 pub const VERSION: i64 = 1;
 
+/// A linear layer in floats: `activation(x · weights + bias)`.
+///
+/// | input | element, shape | is |
+/// |---|---|---|
+/// | 0 | float, `[..., K]` | the rows |
+/// | 1 | float, `[K, N]` | the weights |
+/// | 2 | float, `[N]` | what is added to each column; optional |
+///
+/// All but the first are constants. `activation` says what is done in the end: `none`, or `gelu` with the error function. The
+/// output is float, `[..., N]`.
+pub const LINEAR: &str = "Linear";
+
 /// A linear layer in int8 with a scale for each row, or several that share an input.
 ///
 /// | input | element, shape | is |
@@ -63,7 +75,7 @@ impl Node {
 
     /// Returns whether the node is this one of our own operators.
     pub fn is_own(&self, op_type: &str) -> bool {
-        self.domain == DOMAIN && self.op_type == op_type
+        self.is_of(DOMAIN, op_type)
     }
 }
 
@@ -82,6 +94,11 @@ pub(crate) fn objection(node: &Node) -> Option<String> {
         let has_file = node.attribute("file").is_some();
         let whole = node.inputs.len() == 1 && node.input(0).is_some() && node.only_output().is_some();
         return (!(sizes && has_file && whole)).then(|| "it takes rows of a table in a file".to_owned());
+    }
+    if node.is_own(LINEAR) {
+        let whole = node.input(0).is_some() && node.input(1).is_some() && node.inputs.len() <= 3;
+        let fits = whole && node.only_output().is_some();
+        return (!fits).then(|| "it takes rows, weights and at most a bias".to_owned());
     }
     if !node.is_own(INT8_LINEAR) {
         return Some(format!("there is no such operator in {DOMAIN}"));
@@ -107,6 +124,12 @@ pub(crate) fn shapes(shapes: &Shapes, node: &Node) -> Vec<Vec<Size>> {
     if node.is_own(STORED_ROWS) {
         let wide = |rows: &[Size]| rows.iter().cloned().chain([Size::Fixed(node.int("width", 0))]).collect();
         return node.input(0).and_then(|rows| shapes.get(rows)).map(wide).into_iter().collect();
+    }
+    if node.is_own(LINEAR) {
+        let columns = node.input(1).and_then(|weights| shapes.get(weights)).and_then(<[Size]>::last);
+        let rows = node.input(0).and_then(|rows| shapes.get(rows));
+        let (Some(columns), Some([leading @ .., _])) = (columns, rows) else { return Vec::new() };
+        return vec![leading.iter().chain([columns]).cloned().collect()];
     }
     let rows = node.input(0).filter(|_| node.is_own(INT8_LINEAR)).and_then(|input| shapes.get(input));
     let Some([leading @ .., _]) = rows else { return Vec::new() };

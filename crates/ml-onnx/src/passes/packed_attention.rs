@@ -102,6 +102,9 @@ impl PackedAttention {
         if node.is("MatMul") {
             return Some((node, 1.0));
         }
+        if is_scaled_product(node) {
+            return Some((node, node.float("alpha", 1.0)));
+        }
         let number = |name: &str| {
             let floats = index.constant(name)?.floats().ok().filter(|floats| floats.len() == 1)?;
             floats.first().copied()
@@ -130,6 +133,13 @@ impl PackedAttention {
         }
         found
     }
+}
+
+/// Whether a node is what ONNX Runtime makes of a product and the number that it is multiplied with.
+fn is_scaled_product(node: &Node) -> bool {
+    let as_they_lie =
+        ["transA", "transB", "transBatchA", "transBatchB"].iter().all(|it| node.int(it, 0) == 0);
+    node.is_of("com.microsoft", "FusedMatMul") && as_they_lie
 }
 
 /// Returns the packed rows behind heads in this order, and how many heads there are.

@@ -23,7 +23,12 @@ impl Node {
 
     /// Returns whether the node is this one of ONNX's own operators.
     pub fn is(&self, op_type: &str) -> bool {
-        self.op_type == op_type && same_domain(&self.domain, "")
+        self.is_of("", op_type)
+    }
+
+    /// Returns whether the node is this one of the operators of a domain.
+    pub fn is_of(&self, domain: &str, op_type: &str) -> bool {
+        self.op_type == op_type && same_domain(&self.domain, domain)
     }
 
     /// Returns the input at a place; none where it is left out.

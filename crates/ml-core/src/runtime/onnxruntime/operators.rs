@@ -1,6 +1,7 @@
 //! Operators of our own ([`ml_onnx::operators`]), given to each session: what ONNX Runtime calls when a model has them.
 
 mod attention;
+mod int8_linear;
 mod linear;
 #[cfg(unix)]
 mod rows;
@@ -9,24 +10,30 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use ml_kernels::{Int8Linear, LinearError};
+use ml_kernels::{Activation, FloatLinear, Int8Linear, LinearError};
 use ml_onnx::operators::DOMAIN;
-use ort::operator::{ComputeContext, OperatorDomain};
+use ort::Error;
+use ort::operator::{ComputeContext, KernelContext, OperatorDomain};
+use ort::value::{DynTensorValueType, PrimitiveTensorElementType, ValueRef};
 
 use self::attention::Attention;
+use self::int8_linear::Int8;
 use self::linear::Linear;
 
 /// The operators of the sessions of one model: what they pack of the weights, they share.
 #[derive(Clone, Default)]
 pub struct Operators {
-    linears: Shared<Int8Linear>,
+    int8_linears: Shared<Int8Linear>,
+    linears: Shared<FloatLinear>,
 }
 
 impl Operators {
     /// Returns the operators for sessions of so many threads, on a model in `folder`.
     pub fn domain(&self, threads: usize, folder: &Path) -> ort::Result<OperatorDomain> {
-        let domain = OperatorDomain::new(DOMAIN)?.add(Linear { threads, packed: self.linears.clone() })?;
-        let domain = domain.add(Attention { threads })?;
+        let domain = OperatorDomain::new(DOMAIN)?
+            .add(Linear { threads, packed: self.linears.clone() })?
+            .add(Int8 { threads, packed: self.int8_linears.clone() })?
+            .add(Attention { threads })?;
         #[cfg(unix)]
         let domain = domain.add(rows::Rows { folder: folder.to_owned() })?;
         #[cfg(not(unix))]
@@ -83,6 +90,27 @@ fn each_share<T: Send>(
 }
 
 /// What a kernel says, as ONNX Runtime passes it on.
-fn refused(error: LinearError) -> ort::Error {
-    ort::Error::new(error.to_string())
+fn refused(error: LinearError) -> Error {
+    Error::new(error.to_string())
+}
+
+type Constant<'a> = ValueRef<'a, DynTensorValueType>;
+
+/// Returns the numbers of a constant, none where it is left out.
+fn numbers<'a, T: PrimitiveTensorElementType>(constant: Option<&'a Constant<'_>>) -> ort::Result<&'a [T]> {
+    constant.map_or(Ok(&[]), |constant| Ok(constant.try_extract_tensor()?.1))
+}
+
+fn unsigned(numbers: &[i64]) -> ort::Result<Vec<usize>> {
+    let unsigned =
+        |number: &i64| usize::try_from(*number).map_err(|_| Error::new(format!("there is no {number}")));
+    numbers.iter().map(unsigned).collect()
+}
+
+fn activation(node: &KernelContext<'_>) -> ort::Result<Activation> {
+    match node.get::<String>("activation").as_deref() {
+        None | Some("none") => Ok(Activation::None),
+        Some("gelu") => Ok(Activation::Gelu),
+        Some(other) => Err(Error::new(format!("there is no activation {other:?}"))),
+    }
 }

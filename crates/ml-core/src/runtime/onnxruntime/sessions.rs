@@ -4,7 +4,9 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use ml_onnx::{FileError, Model, WriteOptions, leave_rows_stored};
+use ml_kernels::FloatLinear;
+use ml_onnx::passes::PackedAttention;
+use ml_onnx::{FileError, Model, Pass, WriteOptions, fuse_linears, leave_rows_stored};
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
@@ -32,6 +34,9 @@ const STORED_TENSOR_BYTES_MIN: &str = "65536";
 
 /// A smaller table is mapped with the other weights: to read a row from the file is a system call.
 const STORED_TABLE_BYTES_MIN: u64 = 8 << 20;
+
+/// A smaller linear layer is not worth a node of our own.
+const FUSED_WEIGHTS_MIN: usize = 1 << 14;
 
 /// The sessions of one model, and what they were built on.
 pub struct Sessions {
@@ -134,7 +139,7 @@ impl<'a> Factory<'a> {
         }
         copy.make(damaged, |graph| {
             self.write_copy(model, graph)?;
-            leave_tables_stored(graph)
+            use_own_operators(graph)
         })?;
         self.on_copy(copy)
     }
@@ -236,13 +241,21 @@ impl<'a> Factory<'a> {
     }
 }
 
-/// Lets large tables of a copy, such as the embeddings of words, stay in the file of the weights, where our operator can read it.
-fn leave_tables_stored(graph: &Path) -> Result<(), NotShared> {
+/// Lets our operators compute what they compute better than ONNX Runtime's: large tables, such as the embeddings of words, which stay in
+/// the file of the weights, and where the machine has the instructions, linear layers and attention of packed texts.
+fn use_own_operators(graph: &Path) -> Result<(), NotShared> {
+    let mut copy = Model::read_graph(graph)?;
+    let mut changed = 0;
     if cfg!(unix) {
-        let mut copy = Model::read_graph(graph)?;
-        if leave_rows_stored(&mut copy, STORED_TABLE_BYTES_MIN) > 0 {
-            copy.write(graph, WriteOptions::default())?;
-        }
+        changed += leave_rows_stored(&mut copy, STORED_TABLE_BYTES_MIN);
+    }
+    if FloatLinear::is_fast() {
+        changed += fuse_linears(&mut copy, FUSED_WEIGHTS_MIN);
+        // Most models have none, which is all that can be wrong.
+        changed += usize::from(PackedAttention::default().apply(&mut copy).is_ok());
+    }
+    if changed > 0 {
+        copy.write(graph, WriteOptions::default())?;
     }
     Ok(())
 }
@@ -265,8 +278,8 @@ fn opened(builder: &mut SessionBuilder, path: &Path) -> ort::Result<Session> {
 
 /// Everything but the model that decides what a copy looks like: another value is another copy.
 fn environment_of_copies() -> String {
-    // To be counted up when the options of `write_copy` change, or what is left of tables.
-    const VERSION: u32 = 3;
+    // To be counted up when the options of `write_copy` change, or what our operators compute.
+    const VERSION: u32 = 4;
     // The build information names the version and the commit.
     format!("{VERSION} {} {SLOW_FUSIONS} {}", ort::info(), cpu_features())
 }

@@ -1,178 +1,102 @@
-//! Linear layers in int8: a node's constants become a packed layer, and its rows are computed by all threads of the session.
+//! Linear layers in floats: a node's constants become a packed layer, and the columns of its output are computed by all threads
+//! of the session.
 
 use std::hash::Hasher;
 use std::sync::Arc;
 
-use ml_kernels::{Activation, Int8Linear, Parts};
-use ml_onnx::operators::INT8_LINEAR;
+use ml_kernels::{Activation, FloatLinear, FloatParts};
+use ml_onnx::operators::LINEAR;
 use ort::Error;
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
-use ort::value::{DynTensorValueType, PrimitiveTensorElementType, TensorElementType, ValueRef, ValueRefMut};
+use ort::value::{DynTensorValueType, TensorElementType};
 use twox_hash::XxHash3_64;
 use zerocopy::IntoBytes;
 
-use super::{Shared, each_share, refused};
+use super::{Shared, activation, each_share, numbers, refused, unsigned};
 
-/// The fewest rows that are worth a thread.
-const ROWS_MIN: usize = 4;
+/// The fewest products that are worth a thread.
+const PRODUCTS_MIN: usize = 1 << 16;
 
-/// The inputs that may be left out.
-const OPTIONAL: std::ops::Range<usize> = 3..6;
+/// The place of the bias.
+const BIAS: usize = 2;
 
-/// [`INT8_LINEAR`], for sessions of so many threads.
+/// [`LINEAR`], for sessions of so many threads.
 pub struct Linear {
     pub threads: usize,
-    pub packed: Shared<Int8Linear>,
+    pub packed: Shared<FloatLinear>,
 }
 
 /// A node of it.
 pub struct Node {
-    layer: Arc<Int8Linear>,
+    layer: Arc<FloatLinear>,
     threads: usize,
-    /// Of the inputs that may be left out, whether they were there to be packed.
-    packed: Vec<bool>,
+    has_bias: bool,
 }
 
 impl Operator for Linear {
     type Kernel<'attr> = Node;
 
     fn name(&self) -> &str {
-        INT8_LINEAR
+        LINEAR
     }
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
-        use TensorElementType::{Float32, Int8, Int64};
-        [
-            OperatorInput::required(Float32),
-            OperatorInput::required(Int8),
-            OperatorInput::required(Float32),
-            OperatorInput::optional(Float32),
-            OperatorInput::optional(Int64),
-            OperatorInput::optional(Float32),
-        ]
+        let float = TensorElementType::Float32;
+        [OperatorInput::required(float), OperatorInput::required(float), OperatorInput::optional(float)]
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
-        [OperatorOutput::variadic(1).homogenous(TensorElementType::Float32)]
+        [OperatorOutput::required(TensorElementType::Float32)]
     }
 
     fn create_kernel<'attr>(&self, node: &KernelContext<'attr>) -> ort::Result<Node> {
-        let constant = |at: usize| node.constant_input::<DynTensorValueType>(at);
-        let (weights, scales) = (constant(1)?, constant(2)?);
-        let optional: Vec<Option<Constant<'_>>> = OPTIONAL.map(|at| constant(at).ok()).collect();
-        let [bias, outliers, outlier_weights] = optional.as_slice() else {
-            return Err(Error::new("it takes six inputs"));
+        let weights = node.constant_input::<DynTensorValueType>(1)?;
+        let bias = node.constant_input::<DynTensorValueType>(BIAS).ok();
+        let [width_in, width_out] = unsigned(weights.shape())?[..] else {
+            return Err(Error::new("the weights are no matrix"));
         };
-        let [rows, _] = **weights.shape() else { return Err(Error::new("the weights are no matrix")) };
-        let widths: Vec<i64> = node.get("widths").ok_or_else(|| Error::new("it has no widths"))?;
-        let parts = Parts {
-            width_in: unsigned(&[rows])?[0],
-            widths_out: &unsigned(&widths)?,
+        let parts = FloatParts {
+            width_in,
+            width_out,
             weights: weights.try_extract_tensor()?.1,
-            scales: scales.try_extract_tensor()?.1,
             bias: numbers(bias.as_ref())?,
-            outliers: &unsigned(numbers(outliers.as_ref())?)?,
-            outlier_weights: numbers(outlier_weights.as_ref())?,
             activation: activation(node)?,
         };
-        let layer = self.packed.get(content(&parts), || Int8Linear::new(&parts).map_err(refused))?;
-        let packed = optional.iter().map(Option::is_some).collect();
-        Ok(Node { layer, threads: self.threads, packed })
+        let layer = self.packed.get(content(&parts), || FloatLinear::new(&parts).map_err(refused))?;
+        Ok(Node { layer, threads: self.threads, has_bias: bias.is_some() })
     }
 }
 
 impl Kernel for Node {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        for (at, packed) in OPTIONAL.zip(&self.packed) {
-            if !packed && context.input(at)?.is_some() {
-                return Err(Error::new(format!("input {at} is no constant")));
-            }
+        if !self.has_bias && context.input(BIAS)?.is_some() {
+            return Err(Error::new("the bias is no constant"));
         }
         let rows = context.input(0)?.ok_or_else(|| Error::new("there are no rows"))?;
         let (shape, rows) = rows.try_extract_tensor::<f32>()?;
-        let width_in = self.layer.width_in();
+        let (width_in, width_out) = (self.layer.width_in(), self.layer.width_out());
         let Some((_, leading)) = shape.split_last().filter(|(width, _)| **width == width_in as i64) else {
             return Err(Error::new(format!("the rows are {shape:?}, not of {width_in} numbers")));
         };
-        let widths = self.layer.widths_out();
-        if context.num_outputs()? != widths.len() {
-            return Err(Error::new(format!("there are not {} outputs", widths.len())));
+        let shape: Vec<i64> = leading.iter().copied().chain([width_out as i64]).collect();
+        let output = context.output(0, shape)?;
+        let mut output = output.ok_or_else(|| Error::new("the output is left out"))?;
+        let (_, output) = output.try_extract_tensor_mut()?;
+        let worth = rows.len().saturating_mul(width_out) / PRODUCTS_MIN;
+        let mut shares = self.layer.split(output, self.threads.min(worth));
+        match &mut shares[..] {
+            [whole] => self.layer.run(rows, whole).map_err(refused),
+            _ => each_share(context, shares, |columns| self.layer.run(rows, columns)),
         }
-        let output = |(at, width): (usize, &usize)| {
-            let shape: Vec<i64> = leading.iter().copied().chain([*width as i64]).collect();
-            context.output(at, shape)?.ok_or_else(|| Error::new(format!("output {at} is left out")))
-        };
-        let mut outputs =
-            widths.iter().enumerate().map(output).collect::<ort::Result<Vec<ValueRefMut<'_>>>>()?;
-        let outputs = outputs.iter_mut().map(|output| Ok(output.try_extract_tensor_mut::<f32>()?.1));
-        self.run(context, rows, outputs.collect::<ort::Result<_>>()?)
-    }
-}
-
-/// Rows for a thread, and where their outputs go.
-struct Share<'a> {
-    rows: &'a [f32],
-    outputs: Vec<&'a mut [f32]>,
-}
-
-impl Node {
-    fn run(&self, context: &ComputeContext, rows: &[f32], mut outputs: Vec<&mut [f32]>) -> ort::Result<()> {
-        let count = rows.len() / self.layer.width_in();
-        let shares = self.threads.min(count / ROWS_MIN);
-        if shares <= 1 {
-            return self.layer.run(rows, &mut outputs).map_err(refused);
-        }
-        each_share(context, self.shares(count.div_ceil(shares), rows, outputs), |share| {
-            self.layer.run(share.rows, &mut share.outputs)
-        })
-    }
-
-    fn shares<'a>(&self, count: usize, rows: &'a [f32], outputs: Vec<&'a mut [f32]>) -> Vec<Share<'a>> {
-        let widths = self.layer.widths_out();
-        let parts = outputs.into_iter().zip(widths).map(|(output, width)| output.chunks_mut(count * width));
-        let mut parts: Vec<_> = parts.collect();
-        let rows = rows.chunks(count * self.layer.width_in());
-        let share = |rows| Share { rows, outputs: parts.iter_mut().flat_map(Iterator::next).collect() };
-        rows.map(share).collect()
-    }
-}
-
-type Constant<'a> = ValueRef<'a, DynTensorValueType>;
-
-/// Returns the numbers of a constant, none where it is left out.
-fn numbers<'a, T: PrimitiveTensorElementType>(constant: Option<&'a Constant<'_>>) -> ort::Result<&'a [T]> {
-    constant.map_or(Ok(&[]), |constant| Ok(constant.try_extract_tensor()?.1))
-}
-
-fn unsigned(numbers: &[i64]) -> ort::Result<Vec<usize>> {
-    let unsigned =
-        |number: &i64| usize::try_from(*number).map_err(|_| Error::new(format!("there is no {number}")));
-    numbers.iter().map(unsigned).collect()
-}
-
-fn activation(node: &KernelContext<'_>) -> ort::Result<Activation> {
-    match node.get::<String>("activation").as_deref() {
-        None | Some("none") => Ok(Activation::None),
-        Some("gelu") => Ok(Activation::Gelu),
-        Some(other) => Err(Error::new(format!("there is no activation {other:?}"))),
     }
 }
 
 /// Returns what layers are known by: two of one model with the same parts are the same.
-fn content(parts: &Parts<'_>) -> u64 {
-    let Parts { width_in, widths_out, weights, scales, bias, outliers, outlier_weights, activation } = *parts;
+fn content(parts: &FloatParts<'_>) -> u64 {
+    let FloatParts { width_in, width_out, weights, bias, activation } = *parts;
     let mut hasher = XxHash3_64::new();
-    let mut part = |bytes: &[u8]| {
-        hasher.write_usize(bytes.len());
-        hasher.write(bytes);
-    };
-    part(width_in.as_bytes());
-    part(widths_out.as_bytes());
-    part(weights.as_bytes());
-    part(scales.as_bytes());
-    part(bias.as_bytes());
-    part(outliers.as_bytes());
-    part(outlier_weights.as_bytes());
-    part(&[u8::from(activation == Activation::Gelu)]);
+    hasher.write([width_in, width_out, bias.len(), usize::from(activation == Activation::Gelu)].as_bytes());
+    hasher.write(weights.as_bytes());
+    hasher.write(bias.as_bytes());
     hasher.finish()
 }
