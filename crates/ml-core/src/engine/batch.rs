@@ -2,12 +2,6 @@
 
 use super::pace::Line;
 
-/// Where nothing is padded, the company is chosen among the oldest items, as many as fill so many batches.
-///
-/// Likeness is worth little there: an encoder that takes packed batches still pads within its attention, in time hardly,
-/// but in memory by the square of its longest text. Items that unlike ones keep overtaking wait longer, and this bounds it.
-const PACKED_LOOK_AHEAD_BATCHES: f64 = 2.0;
-
 /// Why a batch holds no more items than it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closed {
@@ -88,7 +82,7 @@ pub(super) fn choose(candidates: &[Candidate], head: usize, shape: &Shape, line:
     let oldest = candidates[head];
     let assumed = line.unwrap_or_else(|| Line::assumed(oldest.cost));
     let budget = assumed.budget();
-    let order = company(candidates, head, shape, budget);
+    let order = company(candidates, head, shape);
 
     let mut batch = Growing::new(oldest);
     let mut best = (1, assumed.time(batch.cost(shape)) / oldest.cost as f64);
@@ -120,37 +114,26 @@ pub(super) fn choose(candidates: &[Candidate], head: usize, shape: &Shape, line:
     Chosen { indices, closed }
 }
 
-/// Returns the indices of those that may join the head, the best first: by rank, nearness in cost, and arrival.
-fn company(candidates: &[Candidate], head: usize, shape: &Shape, budget: f64) -> Vec<usize> {
+/// Returns the indices of those that may join the head, the best first: by rank, where padding costs by nearness in cost, and by
+/// arrival. Where nothing is padded, items of other lengths are as good, and would only wait for being unlike.
+fn company(candidates: &[Candidate], head: usize, shape: &Shape) -> Vec<usize> {
     let most = shape.items_max.saturating_sub(1);
     if most == 0 {
         return Vec::new();
     }
-    let oldest = candidates[head];
+    let (oldest, pads) = (candidates[head], shape.pads());
     let key = |index: &usize| {
         let other = &candidates[*index];
-        (other.rank, other.cost.abs_diff(oldest.cost), *index)
+        let unlike = if pads { other.cost.abs_diff(oldest.cost) } else { 0 };
+        (other.rank, unlike, *index)
     };
-    let look_ahead = if shape.pads() { f64::INFINITY } else { PACKED_LOOK_AHEAD_BATCHES * budget };
-    let mut order = oldest_others(candidates, head, look_ahead);
+    let mut order: Vec<usize> = (0..candidates.len()).filter(|index| *index != head).collect();
     if order.len() > most {
         order.select_nth_unstable_by_key(most - 1, key);
         order.truncate(most);
     }
     order.sort_unstable_by_key(key);
     order
-}
-
-/// Returns the indices of the others in order of arrival, until they cost as much together.
-fn oldest_others(candidates: &[Candidate], head: usize, cost_max: f64) -> Vec<usize> {
-    let mut cost = candidates[head].cost as f64;
-    let others = (0..candidates.len()).filter(|index| *index != head);
-    let within = others.take_while(|index| {
-        let fits = cost < cost_max;
-        cost += candidates[*index].cost as f64;
-        fits
-    });
-    within.collect()
 }
 
 struct Growing {
@@ -244,10 +227,10 @@ mod tests {
 
     #[test]
     fn a_packed_batch_is_of_those_who_arrived_first() {
-        // A budget of 100: the likest of the oldest that cost 200 together.
+        // A budget of 100, and the next is taken that exceeds it, however unlike it is.
         let packed = Shape { packed: true, items_max: 64, ..ANY };
-        let costs = [40, 90, 60, 40, 40, 40];
-        assert_eq!(chosen(&costs, &packed, Some(MINILM)), (vec![0, 2, 3], Closed::Budget));
+        let costs = [40, 20, 90, 40, 40, 40];
+        assert_eq!(chosen(&costs, &packed, Some(MINILM)), (vec![0, 1, 2], Closed::Budget));
         // Rows are added up to a size that the model takes, each as long as the longest.
         let padded = Shape { sizes: vec![3], items_max: 3, ..packed };
         assert_eq!(chosen(&costs, &padded, Some(MINILM)), (vec![0, 3, 4], Closed::Full));

@@ -40,6 +40,11 @@ const FIXED_SHARE_PRIOR: f64 = 0.5;
 /// Beyond it, growing gains less than this share of throughput and costs every item in the batch its latency.
 const FIXED_SHARE_MIN: f64 = 1.0 / 12.0;
 
+/// Where much waits, a batch grows until its fixed part is this share of its time, since all that wait gain by what is saved, but takes
+/// no more than this part of what its runner has before it: the items in it wait for its end.
+const FIXED_SHARE_BEFORE_BACKLOG: f64 = 1.0 / 24.0;
+const BACKLOG_PART: f64 = 0.5;
+
 /// One in so many batches is smaller than usual: a half, a quarter or an eighth. Under load all batches are alike, and so
 /// say nothing about what is fixed: the budget would stay wherever the first, noisy runs have put it.
 const TRY_SMALLER: u32 = 16;
@@ -73,6 +78,12 @@ impl Line {
     /// Returns the time of a run of this cost.
     pub fn time(&self, cost: usize) -> f64 {
         self.fixed + self.per_cost * cost as f64
+    }
+
+    /// Returns the line for a runner that has work of this cost before it: its batch may be larger.
+    pub fn before(self, backlog: f64) -> Self {
+        let most = self.budget * (1.0 / FIXED_SHARE_BEFORE_BACKLOG - 1.0) / (1.0 / FIXED_SHARE_MIN - 1.0);
+        Self { budget: (BACKLOG_PART * backlog).min(most).max(self.budget), ..self }
     }
 
     /// Returns the cost beyond which a batch does not grow.
@@ -120,9 +131,10 @@ impl Pace {
         self.line
     }
 
-    /// Returns the line to form the next batch by: now and then one with a smaller budget than usual.
-    pub fn line_of_next_batch(&mut self) -> Option<Line> {
-        let line = self.line?;
+    /// Returns the line to form the next batch by, for a runner that has work of this cost before it: now and then one with a smaller
+    /// budget than usual.
+    pub fn line_of_next_batch(&mut self, backlog: f64) -> Option<Line> {
+        let line = self.line?.before(backlog);
         self.batches = self.batches.wrapping_add(1);
         let every = if self.batches <= AT_FIRST { TRY_SMALLER_AT_FIRST } else { TRY_SMALLER };
         if !self.batches.is_multiple_of(every) {
@@ -221,9 +233,18 @@ mod tests {
             pace.observe(run * 7 % 200, Duration::from_secs_f64(minilm(run * 7 % 200) / 1e3));
         }
         let usual = pace.line().unwrap();
-        let tried: Vec<_> = (0..16).map(|_| pace.line_of_next_batch().unwrap()).collect();
+        let tried: Vec<_> = (0..16).map(|_| pace.line_of_next_batch(0.0).unwrap()).collect();
         assert_eq!(tried.iter().filter(|line| line.budget() <= usual.budget() / 2.0).count(), 4);
         assert!(tried.iter().all(|line| line.time(100) == usual.time(100)), "{tried:?}");
+    }
+
+    #[test]
+    fn a_batch_is_larger_before_a_backlog_but_never_most_of_it() {
+        let line = Line::new(2e-3, 0.22e-3);
+        for (backlog, expected) in [(0.0, 100.0), (190.0, 100.0), (300.0, 150.0), (1e6, 23.0 / 11.0 * 100.0)]
+        {
+            assert!(close(line.before(backlog).budget(), expected), "{backlog}: {:?}", line.before(backlog));
+        }
     }
 
     #[test]
@@ -275,7 +296,7 @@ mod tests {
             let waiting: Vec<_> = (0..32)
                 .map(|_| Candidate { rank: 0, cost: 10 + (random() * 35.0) as usize, time_left: None })
                 .collect();
-            let batch = choose(&waiting, 0, &shape, pace.line_of_next_batch()).indices;
+            let batch = choose(&waiting, 0, &shape, pace.line_of_next_batch(0.0)).indices;
             let cost = batch.iter().map(|index| waiting[*index].cost).sum();
             // Other work on the machine; and the first runs find nothing in any cache.
             let disturbed = (1.0 + 0.4 * random()) * if run < 6 { cold } else { 1.0 };

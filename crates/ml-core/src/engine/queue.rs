@@ -301,7 +301,8 @@ impl<P: Pipeline> Queue<P> {
 
     /// Takes a batch of what waits; `None` when all of that was dropped or answered because nobody waits for it.
     fn take_waiting(&self, mut state: MutexGuard<'_, State<P>>) -> Option<Batch<P>> {
-        let (line, now) = (state.pace.line_of_next_batch(), Instant::now());
+        let backlog = state.waiting.cost_before(Priority::Bulk) as f64 / self.limits.runners as f64;
+        let (line, now) = (state.pace.line_of_next_batch(backlog), Instant::now());
         let abandoned = |job: &Job<P>| job.ticket.is_abandoned();
         let mut taken = state.waiting.take(now, &self.limits.shape, line, abandoned);
         self.metrics.waiting(state.waiting.len());
