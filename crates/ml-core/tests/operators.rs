@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ml_core::{LoadError, Model, ModelOptions, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes};
 use ml_onnx::operators::{DOMAIN, INT8_LINEAR, LINEAR, PACKED_ATTENTION, VERSION};
-use ml_onnx::proto::{Dim, OperatorSet, Value, ValueInfo};
+use ml_onnx::proto::{Attribute, Dim, OperatorSet, Value, ValueInfo};
 use ml_onnx::{DataType, Graph, Node, Tensor, WriteOptions};
 use ndarray::Array2;
 
@@ -289,4 +289,17 @@ fn layers_in_floats_that_do_not_fit_are_refused() {
         let error = load(&write(name, graph), RuntimeChoice::OnnxRuntime, 1).err().unwrap().to_string();
         assert!(error.contains(reason), "{name}: {error}");
     }
+}
+
+#[test]
+fn a_matrix_of_floats_may_lie_the_other_way() {
+    let mut turned = floats();
+    let weights = turned.initializers[0].floats().unwrap().into_owned();
+    let numbers: Vec<f32> = weights.reversed_axes().iter().copied().collect();
+    turned.initializers[0] = Tensor::new("w", &[FLOATS_OUT, FLOATS_IN], numbers);
+    turned.nodes[0].attributes.push(Attribute::new("transposed", Value::Int(1)));
+    let [plain, turned] = [("plain", floats()), ("turned", turned)]
+        .map(|(name, graph)| load(&write(name, graph), RuntimeChoice::OnnxRuntime, 1).unwrap());
+    assert_eq!(products(&turned, 3, FLOATS_IN), products(&plain, 3, FLOATS_IN));
+    assert!(products(&plain, 3, FLOATS_IN).is_ok());
 }

@@ -54,7 +54,8 @@ fn main() -> Result<(), LinearError> {
         (1536, 384, Activation::None, 1),
     ] {
         let weights: Vec<f32> = (0..width_in * width_out).map(|at| (at * 31 % 255) as f32 / 500.0).collect();
-        let parts = FloatParts { width_in, width_out, weights: &weights, bias: &[], activation };
+        let parts =
+            FloatParts { width_in, width_out, weights: &weights, activation, ..FloatParts::default() };
         let layers = (0..LAYERS).map(|_| FloatLinear::new(&parts)).collect::<Result<Vec<_>, _>>()?;
         print_floats(&format!("{width_in} x {width_out} floats {activation:?}"), &layers)?;
         for _ in 0..LAYERS * count {

@@ -20,6 +20,8 @@ pub struct FloatParts<'a> {
     pub width_out: usize,
     /// The matrix: a row of outputs for each number of an input row.
     pub weights: &'a [f32],
+    /// Whether the matrix lies the other way: a row of inputs for each number of an output row.
+    pub transposed: bool,
     /// What is added to each column; may be empty.
     pub bias: &'a [f32],
     /// What is done with each number in the end.
@@ -74,7 +76,7 @@ impl FloatLinear {
     /// # Errors
     /// When the sizes of the parts do not agree.
     pub fn new(parts: &FloatParts<'_>) -> Result<Self, LinearError> {
-        let FloatParts { width_in, width_out, weights, bias, activation } = *parts;
+        let FloatParts { width_in, width_out, weights, transposed, bias, activation } = *parts;
         if width_in == 0 || width_out == 0 {
             return Err(LinearError::Empty { width_in, width_out });
         }
@@ -87,8 +89,10 @@ impl FloatLinear {
         let mut panel = |first: usize| {
             let vectors = || (first..width_out.min(first + PANEL)).step_by(LANES);
             let before = lines.len();
-            for row in weights.chunks_exact(width_out) {
-                lines.extend(vectors().map(|column| Floats::of(width_out, column, |at| row[at])));
+            for row in 0..width_in {
+                let weight =
+                    |at: usize| weights[if transposed { at * width_in + row } else { row * width_out + at }];
+                lines.extend(vectors().map(|column| Floats::of(width_out, column, weight)));
             }
             let bias_of = |at: usize| bias.get(at).copied().unwrap_or(0.0);
             let bias = vectors().map(|column| Floats::of(width_out, column, bias_of)).collect();

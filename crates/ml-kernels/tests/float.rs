@@ -21,6 +21,7 @@ impl Case {
             width_in: self.width_in,
             width_out: self.width_out,
             weights: &self.weights,
+            transposed: false,
             bias: &self.bias,
             activation: self.activation,
         }
@@ -82,6 +83,18 @@ proptest! {
     }
 
     #[test]
+    fn it_is_the_same_of_a_matrix_that_lies_the_other_way(case in case()) {
+        let Case { width_in, width_out, .. } = case;
+        let turned = (0..width_in * width_out).map(|at| case.weights[at % width_in * width_out + at / width_in]);
+        let turned: Vec<f32> = turned.collect();
+        let parts = FloatParts { weights: &turned, transposed: true, ..case.parts() };
+        let layer = FloatLinear::new(&parts).unwrap();
+        let mut output = vec![0.0; case.rows.len() / width_in * width_out];
+        layer.run(&case.rows, &mut layer.split(&mut output, 1)[0]).unwrap();
+        prop_assert_eq!(output, case.run(Path::Fastest, &case.rows, 1));
+    }
+
+    #[test]
     fn it_is_the_product_but_for_rounding(case in case()) {
         let case = Case { activation: Activation::None, ..case };
         let output = case.run(Path::Fastest, &case.rows, 1);
@@ -106,6 +119,7 @@ fn the_gelu_is_that_of_the_sums() {
         weights: &[-1.0, 0.0, 2.0],
         bias: &[0.0, 0.0, 1.0],
         activation: Activation::Gelu,
+        ..FloatParts::default()
     };
     let layer = FloatLinear::new(&identity).unwrap();
     let mut output = [0.0; 3];

@@ -36,6 +36,7 @@ struct Layer<'a> {
     nodes: Vec<usize>,
     input: &'a str,
     weights: &'a str,
+    transposed: bool,
     bias: Option<&'a str>,
     gelu: bool,
     output: String,
@@ -46,7 +47,8 @@ impl Layer<'_> {
         let inputs: Vec<&str> = [self.input, self.weights].into_iter().chain(self.bias).collect();
         let activation = if self.gelu { "gelu" } else { "none" };
         let node = Node::own(LINEAR, &inputs, &[&self.output]);
-        node.with("activation", Value::Text(activation.to_owned()))
+        let node = node.with("activation", Value::Text(activation.to_owned()));
+        node.with("transposed", Value::Int(i64::from(self.transposed)))
     }
 }
 
@@ -59,7 +61,9 @@ fn layers(graph: &Graph, weights_min: usize) -> Vec<Layer<'_>> {
 fn layer<'a>(index: &Index<'a>, at: usize, node: &'a Node, weights_min: usize) -> Option<Layer<'a>> {
     let (input, weights) = (node.input(0)?, node.input(1)?);
     let matrix = index.constant(weights).filter(|tensor| tensor.element() == Some(DataType::Float))?;
-    let [width_in, width_out] = *matrix.sizes().ok()? else { return None };
+    let transposed = node.is("Gemm") && node.int("transB", 0) != 0;
+    let [rows, columns] = *matrix.sizes().ok()? else { return None };
+    let (width_in, width_out) = if transposed { (columns, rows) } else { (rows, columns) };
     if width_out < WIDTH_MIN || width_in.checked_mul(width_out)? < weights_min {
         return None;
     }
@@ -68,7 +72,7 @@ fn layer<'a>(index: &Index<'a>, at: usize, node: &'a Node, weights_min: usize) -
         tensor.is_some_and(|it| it.dims == [width_out as i64] && it.element() == Some(DataType::Float))
     };
     let output = node.only_output()?.to_owned();
-    let mut layer = Layer { nodes: vec![at], input, weights, bias: None, gelu: false, output };
+    let mut layer = Layer { nodes: vec![at], input, weights, transposed, bias: None, gelu: false, output };
     if node.is("Gemm") {
         if !is_plain(node) || node.input(2).is_some_and(|bias| !is_bias(bias)) {
             return None;
@@ -93,10 +97,10 @@ fn layer<'a>(index: &Index<'a>, at: usize, node: &'a Node, weights_min: usize) -
     Some(layer)
 }
 
-/// Whether a `Gemm` is but a product with the matrix as it lies there, and a sum.
+/// Whether a `Gemm` is but a product of the rows as they lie there, and a sum.
 fn is_plain(node: &Node) -> bool {
     let is_one = |name: &str| (node.float(name, 1.0) - 1.0).abs() < f32::EPSILON;
-    node.int("transA", 0) == 0 && node.int("transB", 0) == 0 && is_one("alpha") && is_one("beta")
+    node.int("transA", 0) == 0 && is_one("alpha") && is_one("beta")
 }
 
 #[cfg(test)]
@@ -105,12 +109,13 @@ mod tests {
     use crate::Tensor;
     use crate::proto::{Dim, OperatorSet, ValueInfo};
 
-    /// A graph of these nodes on a matrix `w` of 8 × 16, and vectors `b` and `short` of 16 and one.
+    /// A graph of these nodes on matrices `w` of 8 × 16 and `t` of 16 × 8, and vectors `b` and `short` of 16 and one.
     fn model(nodes: Vec<Node>) -> Model {
         let zeros = |name: &str, dims: &[usize]| {
             Tensor::new(name, dims, std::iter::repeat_n(0.0_f32, dims.iter().product()))
         };
-        let initializers = vec![zeros("w", &[8, 16]), zeros("b", &[16]), zeros("short", &[1])];
+        let initializers =
+            vec![zeros("w", &[8, 16]), zeros("t", &[16, 8]), zeros("b", &[16]), zeros("short", &[1])];
         let value = |name: &str, width| {
             ValueInfo::tensor(name, DataType::Float, &[Dim::named("n"), Dim::fixed(width)])
         };
@@ -139,6 +144,12 @@ mod tests {
             ("product", vec![Node::new("MatMul", &["x", "w"], "y")], &["x", "w"][..], "none"),
             ("bias", vec![product(), Node::new("Add", &["b", "p"], "y")], &["x", "w", "b"], "none"),
             ("gemm", vec![Node::new("Gemm", &["x", "w", "b"], "y")], &["x", "w", "b"], "none"),
+            (
+                "turned gemm",
+                vec![Node::new("Gemm", &["x", "t", "b"], "y").with("transB", Value::Int(1))],
+                &["x", "t", "b"],
+                "none",
+            ),
             (
                 "gelu",
                 vec![product(), Node::new("Add", &["p", "b"], "s"), Node::new("Gelu", &["s"], "y")],
@@ -171,6 +182,7 @@ mod tests {
             );
             let said = node.attribute("activation").and_then(|it| it.s.as_deref());
             assert_eq!(said, Some(activation.as_bytes()), "{name}");
+            assert_eq!(node.int("transposed", 0) == 1, name == "turned gemm", "{name}");
         }
     }
 
@@ -187,7 +199,7 @@ mod tests {
     #[test]
     fn what_is_more_or_less_than_a_layer_stays() {
         for (name, node) in [
-            ("a transposed matrix", Node::new("Gemm", &["x", "w"], "y").with("transB", Value::Int(1))),
+            ("transposed rows", Node::new("Gemm", &["x", "w"], "y").with("transA", Value::Int(1))),
             ("a stretched product", Node::new("Gemm", &["x", "w"], "y").with("alpha", Value::Float(0.5))),
             ("a bias of one number", Node::new("Gemm", &["x", "w", "short"], "y")),
             ("no constant", Node::new("MatMul", &["x", "x"], "y")),

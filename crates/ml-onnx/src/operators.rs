@@ -20,8 +20,8 @@ pub const VERSION: i64 = 1;
 /// | 1 | float, `[K, N]` | the weights |
 /// | 2 | float, `[N]` | what is added to each column; optional |
 ///
-/// All but the first are constants. `activation` says what is done in the end: `none`, or `gelu` with the error function. The
-/// output is float, `[..., N]`.
+/// All but the first are constants. `activation` says what is done in the end: `none`, or `gelu` with the error function. Where
+/// `transposed` is 1, the weights are `[N, K]`. The output is float, `[..., N]`.
 pub const LINEAR: &str = "Linear";
 
 /// A linear layer in int8 with a scale for each row, or several that share an input.
@@ -126,7 +126,9 @@ pub(crate) fn shapes(shapes: &Shapes, node: &Node) -> Vec<Vec<Size>> {
         return node.input(0).and_then(|rows| shapes.get(rows)).map(wide).into_iter().collect();
     }
     if node.is_own(LINEAR) {
-        let columns = node.input(1).and_then(|weights| shapes.get(weights)).and_then(<[Size]>::last);
+        let weights = node.input(1).and_then(|weights| shapes.get(weights));
+        let transposed = node.int("transposed", 0) != 0;
+        let columns = weights.and_then(|it| if transposed { it.first() } else { it.last() });
         let rows = node.input(0).and_then(|rows| shapes.get(rows));
         let (Some(columns), Some([leading @ .., _])) = (columns, rows) else { return Vec::new() };
         return vec![leading.iter().chain([columns]).cloned().collect()];

@@ -52,13 +52,16 @@ impl Operator for Linear {
     fn create_kernel<'attr>(&self, node: &KernelContext<'attr>) -> ort::Result<Node> {
         let weights = node.constant_input::<DynTensorValueType>(1)?;
         let bias = node.constant_input::<DynTensorValueType>(BIAS).ok();
-        let [width_in, width_out] = unsigned(weights.shape())?[..] else {
+        let [rows, columns] = unsigned(weights.shape())?[..] else {
             return Err(Error::new("the weights are no matrix"));
         };
+        let transposed = node.get::<i64>("transposed").is_some_and(|flag| flag != 0);
+        let (width_in, width_out) = if transposed { (columns, rows) } else { (rows, columns) };
         let parts = FloatParts {
             width_in,
             width_out,
             weights: weights.try_extract_tensor()?.1,
+            transposed,
             bias: numbers(bias.as_ref())?,
             activation: activation(node)?,
         };
@@ -93,9 +96,10 @@ impl Kernel for Node {
 
 /// Returns what layers are known by: two of one model with the same parts are the same.
 fn content(parts: &FloatParts<'_>) -> u64 {
-    let FloatParts { width_in, width_out, weights, bias, activation } = *parts;
+    let FloatParts { width_in, width_out, weights, transposed, bias, activation } = *parts;
     let mut hasher = XxHash3_64::new();
-    hasher.write([width_in, width_out, bias.len(), usize::from(activation == Activation::Gelu)].as_bytes());
+    let flags = [transposed, activation == Activation::Gelu].map(usize::from);
+    hasher.write([width_in, width_out, bias.len(), flags[0], flags[1]].as_bytes());
     hasher.write(weights.as_bytes());
     hasher.write(bias.as_bytes());
     hasher.finish()
