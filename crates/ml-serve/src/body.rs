@@ -1,8 +1,6 @@
 //! The body of a request: its content type, its size and its encoding, checked in one place.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::pin::pin;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -12,6 +10,7 @@ use actix_web::rt::time::timeout;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 
+use crate::wishes::without_waiting;
 use crate::{ApiError, arrow};
 
 /// What a predicting route was sent.
@@ -135,23 +134,6 @@ pub(crate) async fn read_to_align(
     }
     let body = timeout(limits.timeout, reading).await;
     body.map_err(|_| ApiError::BodyTimeout { limit: limits.timeout })?
-}
-
-/// Looks twice whether something is done; `None` where it is not.
-///
-/// A body that came with its head is there at the second look: the connection calls the handler before it hands the body over. Such a
-/// request needs no timer, and to set one and to drop it is a fiftieth of what a small request takes.
-async fn without_waiting<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-    let mut looked = false;
-    poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending if std::mem::replace(&mut looked, true) => Poll::Ready(None),
-        Poll::Pending => {
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await
 }
 
 /// Room that is made for a body because it was declared.

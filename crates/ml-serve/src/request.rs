@@ -32,21 +32,22 @@ pub(crate) async fn account(
     let Some(state) = request.app_data::<Data<State>>().cloned() else {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     };
-    let id = request_id(&request);
-    let mut guard = Guard::enter(&state, &request, &id);
+    let at_once = routes::at_once(&request);
+    let route = if at_once.is_some() { routes::PREDICT } else { routes::pattern(request.path()) };
+    let mut guard = Guard::enter(&state, route, request_id(&request));
     // Probes and metrics are answered however busy the server is: they say how busy it is.
     let counts = request.method() == actix_web::http::Method::POST;
     let mut response = if counts && guard.requests_at_work() > state.limits.concurrent_requests_max {
         let refusal = ApiError::TooManyRequests { limit_requests: state.limits.concurrent_requests_max };
         let response = routes::refuse(request.path(), refusal);
         request.into_response(response)
-    } else if let Some(name) = routes::at_once(&request) {
+    } else if let Some(name) = at_once {
         // Boxed, as the router's way is: together the two would be more than the allocator hands out fastest.
         Box::pin(routes::predict_at_once(request, &state, &name)).await
     } else {
         next.call(request).await?.map_into_boxed_body()
     };
-    finish_headers(&mut response, &state, &id, &guard);
+    finish_headers(&mut response, &guard);
     guard.answered(&response);
     Ok(response.map_body(|_, body| BoxBody::new(GuardedBody { body, _guard: guard })))
 }
@@ -58,21 +59,23 @@ fn request_id(request: &ServiceRequest) -> HeaderValue {
         !bytes.is_empty() && bytes.len() <= REQUEST_ID_BYTES_MAX && bytes.iter().all(u8::is_ascii_graphic)
     });
     let made = || {
-        let mut text = uuid::Uuid::encode_buffer();
-        HeaderValue::from_str(uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text)).ok()
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text);
+        // Owned, so that its clones take no memory.
+        HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()
     };
     given.cloned().or_else(made).unwrap_or_else(|| HeaderValue::from_static("unknown"))
 }
 
-fn finish_headers(response: &mut ServiceResponse, state: &State, id: &HeaderValue, guard: &Guard) {
+fn finish_headers(response: &mut ServiceResponse, guard: &Guard) {
     let timings = response.request().extensions().get::<Timings>().copied();
     let timing = server_timing(timings, guard.started);
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID.clone(), id.clone());
+    headers.insert(REQUEST_ID.clone(), guard.id.clone());
     if let Ok(timing) = HeaderValue::from_maybe_shared(Bytes::from(timing)) {
         headers.insert(SERVER_TIMING.clone(), timing);
     }
-    if state.is_draining() {
+    if guard.state.is_draining() {
         // The caller's next request goes to another server, so that this one can end. actix writes this header by
         // itself, and would leave out one that is put in by hand.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
@@ -80,33 +83,32 @@ fn finish_headers(response: &mut ServiceResponse, state: &State, id: &HeaderValu
 }
 
 /// Writes the stage times in milliseconds, as the Server Timing specification has it, and what was looked up.
-fn server_timing(timings: Option<Timings>, started: Instant) -> String {
-    let mut header = String::with_capacity(160);
+fn server_timing(timings: Option<Timings>, started: Instant) -> Vec<u8> {
+    let mut header = Vec::with_capacity(160);
     let counted = |counts: &LookupCounts| *counts != LookupCounts::default();
     let looked_up = timings.map(|timings| timings.lookups()).filter(counted);
     for (stage, time) in timings.iter().flat_map(Timings::iter).filter(|(_, time)| !time.is_zero()) {
-        header.push_str(stage.name());
+        header.extend_from_slice(stage.name().as_bytes());
         push_duration(&mut header, time);
         if let Some(counts) = looked_up.filter(|_| stage == Stage::Lookup) {
-            header.push_str(&format!(";desc=\"{counts}\""));
+            header.extend_from_slice(format!(";desc=\"{counts}\"").as_bytes());
         }
-        header.push_str(", ");
+        header.extend_from_slice(b", ");
     }
-    header.push_str("total");
+    header.extend_from_slice(b"total");
     push_duration(&mut header, started.elapsed());
     header
 }
 
 /// Writes `;dur=` and the milliseconds with three decimals. Every answer has up to seven of these, and the formatting
 /// machinery took a twentieth of the time of a small model's request for them.
-fn push_duration(header: &mut String, time: Duration) {
-    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let mut digits = itoa::Buffer::new();
-    header.push_str(";dur=");
-    header.push_str(digits.format(micros / 1000));
-    header.push('.');
-    // A thousand more, without its first digit, has the zeros in front.
-    header.push_str(&digits.format(1000 + micros % 1000)[1..]);
+fn push_duration(header: &mut Vec<u8>, time: Duration) {
+    let millis = time.as_secs().saturating_mul(1000).saturating_add(time.subsec_millis().into());
+    let micros = time.subsec_micros() % 1000;
+    let digit = |of: u32| b'0' + (micros / of % 10) as u8;
+    header.extend_from_slice(b";dur=");
+    header.extend_from_slice(itoa::Buffer::new().format(millis).as_bytes());
+    header.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
 }
 
 /// Counts a request once, by outcome, when its answer has left or its caller has.
@@ -120,11 +122,10 @@ struct Guard {
 }
 
 impl Guard {
-    fn enter(state: &Data<State>, request: &ServiceRequest, id: &HeaderValue) -> Self {
-        let route = routes::pattern(request.path());
+    fn enter(state: &Data<State>, route: &'static str, id: HeaderValue) -> Self {
         state.metrics.at_work.inc();
+        let state = state.clone();
         // Until an answer is known, the request counts as one whose caller left.
-        let (state, id) = (state.clone(), id.clone());
         Self { state, route, id, started: Instant::now(), outcome: "abandoned", status: 499 }
     }
 
@@ -146,12 +147,12 @@ impl Drop for Guard {
         let time = self.started.elapsed();
         metrics.finished(self.route, self.status, self.outcome, time);
         let Self { route, outcome, status, .. } = self;
-        // Only visible ASCII is taken or made, which is always text.
-        let id = self.id.to_str().unwrap_or_default();
+        // Only visible ASCII is taken or made, which is always text. Most logs take no notice, and so do not ask.
+        let id = || self.id.to_str().unwrap_or_default();
         if *status >= 500 {
-            tracing::warn!(id, route, status, outcome, ?time, "request failed");
+            tracing::warn!(id = id(), route, status, outcome, ?time, "request failed");
         } else {
-            tracing::debug!(id, route, status, outcome, ?time, "request");
+            tracing::debug!(id = id(), route, status, outcome, ?time, "request");
         }
     }
 }

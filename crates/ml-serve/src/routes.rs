@@ -21,12 +21,15 @@ use crate::oip::Refusal;
 pub(crate) use self::models::{Described, Listed};
 pub(crate) use self::predict::{at_once, predict_at_once};
 
+/// The route that most requests take.
+pub(crate) const PREDICT: &str = "/models/{model}/predict";
+
 /// Every path with the methods that it takes and what it is for; `GET /` answers this table.
 pub(crate) const ROUTES: [(&str, &str, &str); 11] = [
     ("GET", "/", "this table"),
     ("GET", "/models", "the models of this server"),
     ("GET", "/models/{model}", "one model: what runs it, an item to send, its details"),
-    ("POST", "/models/{model}/predict", "predicts one item"),
+    ("POST", PREDICT, "predicts one item"),
     (
         "POST",
         "/models/{model}/predict_batch",
@@ -95,7 +98,7 @@ pub(crate) fn refuse(path: &str, refusal: ApiError) -> HttpResponse {
 pub(crate) fn configure(config: &mut ServiceConfig) {
     config
         // They are tried in this order, so the one that is asked most comes first.
-        .service(resource("/models/{model}/predict", "POST").route(post().to(predict::predict)))
+        .service(resource(PREDICT, "POST").route(post().to(predict::predict)))
         .service(resource("/", "GET, HEAD").route(read().to(operations::index)))
         .service(resource("/models", "GET, HEAD").route(read().to(models::list)))
         .service(resource("/models/{model}", "GET, HEAD").route(read().to(models::describe)))

@@ -1,13 +1,14 @@
 //! What a caller may ask of a call, in its headers: to be answered in time, and to go before others or after them.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
 use actix_web::rt::time::sleep_until;
+use futures_util::future::{Either, select};
 use ml_core::{CallOptions, Priority, WhenFull};
 
 use crate::ApiError;
@@ -52,22 +53,37 @@ impl Wishes {
 
 /// Awaits an answer until the deadline.
 ///
-/// The timer is made only for what has to be waited for: a remembered answer, or a model of microseconds, needs none.
-///
 /// # Errors
 /// When the deadline passed first.
 pub(crate) async fn in_time<T>(
     deadline: Option<Instant>,
     answer: impl Future<Output = T>,
 ) -> Result<T, ApiError> {
-    let (mut answer, mut alarm) = (pin!(answer), None);
-    poll_fn(|context| {
-        if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-            return Poll::Ready(Ok(answer));
+    let mut answer = pin!(answer);
+    if let Some(answer) = without_waiting(answer.as_mut()).await {
+        return Ok(answer);
+    }
+    let Some(deadline) = deadline else { return Ok(answer.await) };
+    match select(answer, Box::pin(sleep_until(deadline.into()))).await {
+        Either::Left((answer, _)) => Ok(answer),
+        Either::Right(_) => Err(ApiError::Engine(ml_core::Error::DeadlineExceeded)),
+    }
+}
+
+/// Looks twice whether something is done, and lets whatever else is ready on this thread go between; `None` where it is not.
+///
+/// What is done by then needs no timer, and to set one and to drop it is a fiftieth of what a small request takes. A body that came
+/// with its head is: the connection calls the handler before it hands the body over. So is the answer of a model of microseconds,
+/// which waits only for others to join it.
+pub(crate) async fn without_waiting<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    let mut looked = false;
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if std::mem::replace(&mut looked, true) => Poll::Ready(None),
+        Poll::Pending => {
+            context.waker().wake_by_ref();
+            Poll::Pending
         }
-        let Some(deadline) = deadline else { return Poll::Pending };
-        let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
-        alarm.as_mut().poll(context).map(|()| Err(ApiError::Engine(ml_core::Error::DeadlineExceeded)))
     })
     .await
 }

@@ -3,12 +3,12 @@
 //! Row and reply travel together, so an answer cannot reach the wrong caller; and a ticket that is dropped
 //! unanswered answers with an error, so a call can never wait for ever.
 
+use std::future::poll_fn;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
-
-use tokio::sync::oneshot;
 
 use crate::Error;
 
@@ -22,23 +22,28 @@ pub(super) struct Done<T> {
 }
 
 /// The caller's end.
-pub(super) struct Pending<T> {
-    shared: Arc<Shared<T>>,
-    done: oneshot::Receiver<Done<T>>,
-}
+pub(super) struct Pending<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
     /// True when the caller dropped its future: its items need not be computed.
     left: AtomicBool,
-    open: Mutex<Option<Open<T>>>,
+    answers: Mutex<Answers<T>>,
 }
 
-struct Open<T> {
+/// What has been answered by now.
+struct Answers<T> {
     slots: Vec<Option<Result<T, Error>>>,
     unanswered: usize,
     queued: Duration,
     predicted: Duration,
-    done: oneshot::Sender<Done<T>>,
+    /// The caller, if it sleeps: the last answer wakes it.
+    caller: Option<Waker>,
+}
+
+impl<T> Shared<T> {
+    fn answers(&self) -> MutexGuard<'_, Answers<T>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The runner's end, for one item.
@@ -51,27 +56,32 @@ pub(super) struct Ticket<T> {
 impl<T> Pending<T> {
     /// Opens a call of `items` items.
     pub fn new(items: usize) -> (Self, Tickets<T>) {
-        let (sender, done) = oneshot::channel();
-        let open = Open {
+        let answers = Answers {
             slots: (0..items).map(|_| None).collect(),
             unanswered: items,
             queued: Duration::ZERO,
             predicted: Duration::ZERO,
-            done: sender,
+            caller: None,
         };
-        let shared = Arc::new(Shared { left: AtomicBool::new(false), open: Mutex::new(Some(open)) });
+        let shared = Arc::new(Shared { left: AtomicBool::new(false), answers: Mutex::new(answers) });
         let tickets = Tickets { shared: Arc::clone(&shared), slots: 0..items };
-        (Self { shared, done }, tickets)
+        (Self(shared), tickets)
     }
 
     /// Waits until every item has its result.
-    pub async fn wait(mut self) -> Done<T> {
-        let done = (&mut self.done).await;
-        done.unwrap_or_else(|_| Done {
-            results: Vec::new(),
-            queued: Duration::ZERO,
-            predicted: Duration::ZERO,
+    pub async fn wait(self) -> Done<T> {
+        poll_fn(|context| {
+            let mut answers = self.0.answers();
+            if answers.unanswered > 0 {
+                answers.caller = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            let Answers { queued, predicted, .. } = *answers;
+            let slots = std::mem::take(&mut answers.slots).into_iter();
+            let results = slots.map(|slot| slot.unwrap_or(Err(Error::ShuttingDown))).collect();
+            Poll::Ready(Done { results, queued, predicted })
         })
+        .await
     }
 }
 
@@ -108,7 +118,7 @@ impl<T> Drop for Tickets<T> {
 
 impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
-        self.shared.left.store(true, Ordering::Release);
+        self.0.left.store(true, Ordering::Release);
     }
 }
 
@@ -125,21 +135,15 @@ impl<T> Ticket<T> {
 
     fn settle(&mut self, result: Result<T, Error>, queued: Duration, predicted: Duration) {
         self.answered = true;
-        let mut guard = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(open) = guard.as_mut() else { return };
-        open.slots[self.slot] = Some(result);
-        open.unanswered -= 1;
-        open.queued = open.queued.max(queued);
-        open.predicted = open.predicted.max(predicted);
-        if open.unanswered > 0 {
-            return;
-        }
-        if let Some(open) = guard.take() {
-            let results =
-                open.slots.into_iter().map(|slot| slot.unwrap_or(Err(Error::ShuttingDown))).collect();
-            let done = Done { results, queued: open.queued, predicted: open.predicted };
-            // A caller that has left is no error: its answers are of no use to anybody.
-            drop(open.done.send(done));
+        let mut answers = self.shared.answers();
+        answers.slots[self.slot] = Some(result);
+        answers.unanswered -= 1;
+        answers.queued = answers.queued.max(queued);
+        answers.predicted = answers.predicted.max(predicted);
+        let caller = if answers.unanswered == 0 { answers.caller.take() } else { None };
+        drop(answers);
+        if let Some(caller) = caller {
+            caller.wake();
         }
     }
 }

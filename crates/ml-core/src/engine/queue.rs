@@ -222,7 +222,7 @@ impl<P: Pipeline> Queue<P> {
         let mut state = self.lock();
         if state.closed {
             drop(state);
-            load.items.iter().for_each(|_| self.room.give_back(claims.next()));
+            self.room.give_back(load.items.iter().map(|_| claims.next()));
             return Err(Error::ShuttingDown);
         }
         for (Weighed { features, cost }, ticket) in load.items.into_iter().zip(load.tickets) {
@@ -246,6 +246,9 @@ impl<P: Pipeline> Queue<P> {
             return Ok(());
         }
         let (wait, run) = self.lock().estimate(options.priority, self.limits.runners);
+        if wait.is_zero() {
+            return Ok(()); // As nearly always: a runner is free.
+        }
         let left = options.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         // What has a deadline must also have run by then.
         let limit = left.map_or(self.limits.wait_max, |left| {
@@ -319,9 +322,7 @@ impl<P: Pipeline> Queue<P> {
             // One notice may have stood for several items; pass it on so that no runner sleeps beside work.
             self.work.notify_one();
         }
-        for job in batch.iter().flat_map(|batch| &batch.jobs) {
-            self.room.give_back(job.claim);
-        }
+        self.room.give_back(batch.iter().flat_map(|batch| &batch.jobs).map(|job| job.claim));
         self.settle(taken, now);
         batch
     }
@@ -339,12 +340,10 @@ impl<P: Pipeline> Queue<P> {
     /// Answers what came too late and drops what was left behind.
     fn settle(&self, taken: Taken<Job<P>>, now: Instant) {
         self.metrics.abandoned(taken.abandoned.len());
-        for entry in taken.abandoned {
-            self.room.give_back(entry.item.claim);
-        }
+        self.room.give_back(taken.abandoned.iter().map(|entry| entry.item.claim));
         for entry in taken.expired {
             let Job { ticket, enqueued, claim, .. } = entry.item;
-            self.room.give_back(claim);
+            self.room.give_back([claim]);
             ticket.answer(Err(Error::DeadlineExceeded), now.duration_since(enqueued), Duration::ZERO);
         }
     }

@@ -83,8 +83,8 @@ impl Space {
         Ok(Taken { items, units })
     }
 
-    fn give_back(&self, units: usize) {
-        self.items.add_permits(1);
+    fn give_back(&self, items: usize, units: usize) {
+        self.items.add_permits(items);
         self.units.add_permits(units);
     }
 
@@ -179,11 +179,17 @@ impl Room {
         }
     }
 
-    /// Frees what an item occupied.
-    pub fn give_back(&self, claim: Claim) {
-        self.all.give_back(claim.units);
-        if claim.priority == Priority::Bulk {
-            self.bulk.give_back(claim.units);
+    /// Frees what items occupied: all at once, since each time takes locks.
+    pub fn give_back(&self, claims: impl IntoIterator<Item = Claim>) {
+        let (mut all, mut bulk) = ([0; 2], [0; 2]);
+        for Claim { units, priority } in claims {
+            all = [all[0] + 1, all[1] + units];
+            if priority == Priority::Bulk {
+                bulk = [bulk[0] + 1, bulk[1] + units];
+            }
+        }
+        for (space, [items, units]) in [(&self.all, all), (&self.bulk, bulk)] {
+            space.give_back(items, units);
         }
     }
 
@@ -263,9 +269,8 @@ mod tests {
         let room = Room::new(7, 100 * UNIT_BYTES);
         for priority in [Priority::Interactive, Priority::Bulk] {
             let mut claims = take(&room, 3, 50 * UNIT_BYTES, priority).ok().unwrap();
-            for claim in [claims.next(), claims.next(), claims.next()] {
-                room.give_back(claim);
-            }
+            room.give_back([claims.next(), claims.next()]);
+            room.give_back([claims.next()]);
             assert_eq!((room.all.waiting(), room.bulk.waiting()), ((0, 0), (0, 0)), "{priority:?}");
         }
     }
@@ -279,7 +284,7 @@ mod tests {
         let mut held = take(&room, 1, 8 * UNIT_BYTES, Priority::Interactive).ok().unwrap();
         let mut patient = Box::pin(room.wait(1, 0, Priority::Bulk));
         assert!(patient.as_mut().now_or_never().is_none());
-        room.give_back(held.next());
+        room.give_back([held.next()]);
         assert!(patient.as_mut().now_or_never().is_some_and(|claims| claims.is_ok()));
     }
 }

@@ -3,8 +3,7 @@
 //! Where the first size of every tensor is the batch, an item has some rows of it, and items are put together row by row.
 
 use ml_core::{
-    Dimension, ElementType, Facts, Model, ModelError, Outputs, Pipeline, Rejection, Signature, Tensor,
-    TensorInfo,
+    Dimension, ElementType, Facts, Model, ModelError, Outputs, Pipeline, Rejection, Signature, TensorInfo,
 };
 
 use super::json::Wanted;
@@ -105,10 +104,14 @@ impl OnnxPipeline {
 
     fn run_piece(&self, items: &[&Tensors]) -> Result<Vec<Tensors>, ModelError> {
         let run = self.runs.begin();
-        let inputs = self.signature().inputs.iter().enumerate().map(|(index, info)| {
+        let infos = &self.signature().inputs;
+        let columns = (0..infos.len()).map(|index| {
             let column: Vec<&RawTensor> = items.iter().filter_map(|item| item.0.get(index)).collect();
-            Ok((info.name.as_str(), join(&column)?))
+            join(&column)
         });
+        let columns = columns.collect::<Result<Vec<_>, ModelError>>()?;
+        let inputs =
+            infos.iter().zip(&columns).map(|(info, column)| Ok((info.name.as_str(), column.view()?)));
         let inputs = inputs.collect::<Result<Vec<_>, ModelError>>()?;
         let run = run.inputs_made();
         let outputs = self.kept(self.model.run(inputs)?)?;
@@ -256,19 +259,4 @@ impl OnnxPipeline {
             one.element == other.element && one.shape.get(from..) == other.shape.get(from..)
         })
     }
-}
-
-/// Returns a tensor's first row without its first size, for a caller who sends no batch.
-pub(super) fn first_row<'a>(tensor: &'a Tensor<'_>, batched: bool) -> Tensor<'a> {
-    macro_rules! of {
-        ($($variant:ident),*) => {
-            match tensor {
-                $(Tensor::$variant(array) if batched && array.shape().first().is_some_and(|rows| *rows > 0) => {
-                    Tensor::$variant(array.index_axis(ndarray::Axis(0), 0).into())
-                })*
-                $(Tensor::$variant(array) => Tensor::$variant(array.view().into()),)*
-            }
-        };
-    }
-    of!(F32, F16, BF16, F64, I8, I16, I32, I64, U8, U16, U32, U64, Bool, String)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::ContentType;
+use actix_web::http::header::HeaderValue;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use ml_core::{Priority, WhenFull};
@@ -16,6 +16,8 @@ use crate::served::{Item, Reply, Served};
 use crate::state::{Limits, State};
 use crate::tasks::Ready;
 use crate::wishes::{Wishes, in_time};
+
+static JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 const WANTED: &str = "one item as application/json";
 
@@ -73,7 +75,7 @@ async fn predict_by(
     let output = reply.results.pop().unwrap_or(Err(ApiError::Engine(ml_core::Error::ShuttingDown)))?;
     // Of the request, since those of a response are made anew for each.
     request.extensions_mut().insert(reply.timings);
-    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(String::from(Box::<str>::from(output))))
+    Ok(HttpResponse::Ok().content_type(JSON.clone()).body(String::from(Box::<str>::from(output))))
 }
 
 /// An image as the whole body, for models of images.

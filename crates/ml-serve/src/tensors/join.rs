@@ -1,8 +1,9 @@
 //! Tensors put together along their first axis.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
-use ml_core::{ModelError, Tensor};
-use ndarray::{ArrayD, CowArray, IxDyn};
+use ml_core::ModelError;
 
 use super::{Data, RawTensor, Tensors};
 
@@ -10,37 +11,16 @@ use super::{Data, RawTensor, Tensors};
 ///
 /// # Errors
 /// When there are none, or when they differ in more.
-pub(crate) fn join<'a>(parts: &[&'a RawTensor]) -> Result<Tensor<'a>, ModelError> {
+pub(crate) fn join<'a>(parts: &[&'a RawTensor]) -> Result<Cow<'a, RawTensor>, ModelError> {
     let differ = || ModelError::new("the tensors to put together differ");
     let [first, others @ ..] = parts else { return Err(differ()) };
     if others.is_empty() {
-        return first.view();
+        return Ok(Cow::Borrowed(first));
     }
-    let mut shape = first.shape.clone();
-    let size = shape.first_mut().ok_or_else(differ)?;
-    *size = parts.iter().filter_map(|part| part.shape.first()).sum();
-    macro_rules! joined_numbers {
-        ($($variant:ident),*) => {
-            match first.view()? {
-                $(Tensor::$variant(_) => {
-                    let mut elements = Vec::with_capacity(shape.iter().product());
-                    for part in parts {
-                        let Tensor::$variant(array) = part.view()? else { return Err(differ()) };
-                        extend(&mut elements, &array);
-                    }
-                    Ok(Tensor::$variant(ArrayD::from_shape_vec(IxDyn(&shape), elements)?.into()))
-                })*
-            }
-        };
-    }
-    joined_numbers!(F32, F16, BF16, F64, I8, I16, I32, I64, U8, U16, U32, U64, Bool, String)
-}
-
-fn extend<T: Clone>(elements: &mut Vec<T>, array: &CowArray<'_, T, IxDyn>) {
-    match array.as_slice() {
-        Some(slice) => elements.extend_from_slice(slice),
-        None => elements.extend(array.iter().cloned()),
-    }
+    let alike =
+        |other: &&RawTensor| other.element == first.element && other.shape.get(1..) == first.shape.get(1..);
+    let joined = others.iter().all(alike).then(|| put_together(parts)).flatten();
+    joined.map(Cow::Owned).ok_or_else(differ)
 }
 
 /// Puts the answers to the parts of one request together.
@@ -49,11 +29,15 @@ pub(crate) fn joined(parts: Vec<Tensors>) -> Tensors {
         return one.clone();
     }
     let count = parts.first().map_or(0, |part| part.0.len());
-    Tensors((0..count).filter_map(|index| of_one_output(&parts, index)).collect())
+    let of_one_output = |index| {
+        let parts: Vec<&RawTensor> = parts.iter().filter_map(|part| part.0.get(index)).collect();
+        put_together(&parts)
+    };
+    Tensors((0..count).filter_map(of_one_output).collect())
 }
 
-fn of_one_output(parts: &[Tensors], index: usize) -> Option<RawTensor> {
-    let parts: Vec<&RawTensor> = parts.iter().filter_map(|part| part.0.get(index)).collect();
+/// `None` where there are none, or where they have no first size.
+fn put_together(parts: &[&RawTensor]) -> Option<RawTensor> {
     let first = parts.first()?;
     let mut shape = first.shape.clone();
     *shape.first_mut()? = parts.iter().filter_map(|part| part.shape.first()).sum();

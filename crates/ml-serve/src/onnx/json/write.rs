@@ -1,15 +1,14 @@
 //! From tensors to JSON text.
 
 use ml_core::{Dimension, ElementType, Tensor, TensorInfo};
-use ndarray::{ArrayViewD, Axis};
-use serde::ser::{Error as _, SerializeMap, SerializeSeq};
+use ndarray::{ArrayRef, IxDyn};
+use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::element::JsonElement;
 use super::read::Wanted;
 use crate::onnx::OnnxPipeline;
-use crate::onnx::pipeline::first_row;
 use crate::tensors::{Tensors, with_numbers};
 
 /// The outputs of one item as a caller of JSON gets them: by name, without the batch.
@@ -21,14 +20,20 @@ pub(in crate::onnx) struct NamedTensors<'a> {
 impl Serialize for NamedTensors<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let infos = &self.pipeline.signature().outputs;
+        let scattered = || S::Error::custom("the elements of an output do not lie row by row");
+        let batched = self.pipeline.batched();
         let mut map = serializer.serialize_map(Some(infos.len()))?;
         for (info, tensor) in infos.iter().zip(&*self.outputs.0) {
             let tensor = tensor.view().map_err(S::Error::custom)?;
-            let row = first_row(&tensor, self.pipeline.batched());
-            if let Tensor::String(texts) = &row {
-                map.serialize_entry(&info.name, &Nested(texts.view()))?;
+            macro_rules! entry {
+                ($array:expr) => {
+                    map.serialize_entry(&info.name, &Nested::of($array, batched).ok_or_else(scattered)?)?
+                };
             }
-            with_numbers!(row, array => map.serialize_entry(&info.name, &Nested(array.view()))?, else {});
+            if let Tensor::String(texts) = &tensor {
+                entry!(texts);
+            }
+            with_numbers!(&tensor, array => entry!(array), else {});
         }
         map.end()
     }
@@ -36,18 +41,32 @@ impl Serialize for NamedTensors<'_> {
 
 /// An array as JSON: a number where it has no sizes, else an array of arrays. What JSON cannot say (not a number,
 /// infinity) is null.
-struct Nested<'a, T>(ArrayViewD<'a, T>);
+struct Nested<'a, T> {
+    sizes: &'a [usize],
+    elements: &'a [T],
+}
+
+impl<'a, T> Nested<'a, T> {
+    /// The whole array, or its first row for a caller who sends no batch; `None` where elements do not lie row by row.
+    fn of(array: &'a ArrayRef<T, IxDyn>, batched: bool) -> Option<Self> {
+        let whole = Self { sizes: array.shape(), elements: array.as_slice()? };
+        Some(whole.rows().next().filter(|_| batched).unwrap_or(whole))
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Self> + use<'a, T> {
+        let Self { sizes, elements } = *self;
+        let (count, sizes) = sizes.split_first().map_or((0, sizes), |(count, inner)| (*count, inner));
+        let length: usize = sizes.iter().product();
+        (0..count).map(move |row| Self { sizes, elements: &elements[row * length..][..length] })
+    }
+}
 
 impl<T: JsonElement> Serialize for Nested<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if let Some(element) = self.0.first().filter(|_| self.0.ndim() == 0) {
-            return element.write(serializer);
+        match (self.sizes, self.elements) {
+            ([], [element]) => element.write(serializer),
+            _ => serializer.collect_seq(self.rows()),
         }
-        let mut sequence = serializer.serialize_seq(Some(self.0.len_of(Axis(0))))?;
-        for row in self.0.axis_iter(Axis(0)) {
-            sequence.serialize_element(&Nested(row))?;
-        }
-        sequence.end()
     }
 }
 
@@ -72,19 +91,27 @@ fn zeros(element: ElementType, shape: &[Dimension]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use ndarray::{Array, arr0, array};
 
     use super::*;
 
+    fn written<T: JsonElement, D: ndarray::Dimension>(
+        array: Array<T, D>,
+        batched: bool,
+    ) -> serde_json::Result<String> {
+        let array = array.into_dyn();
+        serde_json::to_string(&Nested::of(&array, batched).expect("it lies row by row"))
+    }
+
     #[test]
     fn arrays_are_written_nested() {
-        let write = |array: ArrayViewD<'_, f32>| serde_json::to_string(&Nested(array));
-        let numbers = array![[0.1_f32, 0.25], [f32::NAN, 1.0]].into_dyn();
-        assert_eq!(write(numbers.view()).expect("plain data"), "[[0.1,0.25],[null,1.0]]");
-        assert_eq!(write(ndarray::arr0(7.0).into_dyn().view()).expect("plain data"), "7.0");
-        let texts = array![b"setosa".to_vec()].into_dyn();
-        assert_eq!(serde_json::to_string(&Nested(texts.view())).expect("UTF-8"), r#"["setosa"]"#);
-        let broken = array![vec![255_u8]].into_dyn();
-        assert!(serde_json::to_string(&Nested(broken.view())).is_err(), "it is not UTF-8");
+        let numbers = array![[0.1_f32, 0.25], [f32::NAN, 1.0]];
+        assert_eq!(written(numbers.clone(), false).expect("plain data"), "[[0.1,0.25],[null,1.0]]");
+        assert_eq!(written(numbers, true).expect("plain data"), "[0.1,0.25]");
+        assert_eq!(written(arr0(7.0_f32), false).expect("plain data"), "7.0");
+        assert_eq!(written(Array::<f32, _>::zeros((2, 0)), false).expect("plain data"), "[[],[]]");
+        assert_eq!(written(Array::<f32, _>::zeros((0, 2)), true).expect("plain data"), "[]");
+        assert_eq!(written(array![b"setosa".to_vec()], false).expect("UTF-8"), r#"["setosa"]"#);
+        assert!(written(array![vec![255_u8]], false).is_err(), "it is not UTF-8");
     }
 }
