@@ -81,6 +81,6 @@ async fn send(
     endpoint: &Endpoint,
     lines: &[Line],
 ) -> Result<Vec<Result<Value, Failure>>, Failure> {
-    let body = client.post(endpoint.body.fill(lines.iter())).await?;
+    let body = client.send(endpoint.body.fill(lines.iter()), &mut client.alarm()).await?;
     options.server.target.read_answers(&body, lines.len())
 }

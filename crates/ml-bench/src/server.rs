@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use awc::http::Uri;
-use awc::http::header::HeaderMap;
+use http::Uri;
+use http::header::HeaderMap;
 
 use crate::template::{Items, Template};
 use crate::{Error, Target};
@@ -60,7 +60,7 @@ impl Server {
         let broken = |reason: String| Error::Url { url: self.url.clone(), reason };
         let uri: Uri = format!("{base}{}", path.replace("$model", &self.model))
             .parse()
-            .map_err(|error: awc::http::uri::InvalidUri| broken(error.to_string()))?;
+            .map_err(|error: http::uri::InvalidUri| broken(error.to_string()))?;
         // No TLS: a benchmark of a model should not measure a cipher, and the client stays small.
         if uri.scheme_str() != Some("http") || uri.host().is_none() {
             return Err(broken("must be http://host:port".to_owned()));

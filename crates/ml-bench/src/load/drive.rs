@@ -1,11 +1,15 @@
 //! Driving the load on one client thread: a closed loop of clients, or an open loop of arrivals.
 
 use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, future, stream};
+use actix_web::rt::time::Sleep;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::{JoinError, JoinSet};
 
 use super::pacer::Arrival;
 use super::pick::Picker;
@@ -40,40 +44,60 @@ pub(super) enum Share {
 }
 
 /// Sends this thread's share of the requests and waits for all answers.
-pub(super) async fn drive(plan: &Plan, share: Share) -> Result<Tally, Error> {
+///
+/// Each client, and each arrival, is a task: to wake one costs no system call, as it does to wake the future that a runtime blocks on.
+/// The slower a server, the more often its client would have paid for that.
+pub(super) async fn drive(plan: Arc<Plan>, share: Share) -> Result<Tally, Error> {
     let tally = RefCell::new(Tally::new(plan.window, plan.goal)?);
-    let driver = Driver { plan, client: Client::new(&plan.endpoint), tally };
+    let driver = Rc::new(Driver { client: Client::new(&plan.endpoint), plan, tally });
+    let mut tasks = JoinSet::new();
     match share {
-        Share::Clients(count) => {
-            future::join_all((0..count).map(|_| driver.client())).await;
-        }
+        Share::Clients(count) => (0..count).for_each(|_| {
+            tasks.spawn_local(Rc::clone(&driver).client());
+        }),
         Share::Arrivals { mut due, max_in_flight } => {
-            let arrivals = stream::poll_fn(|context| due.poll_recv(context));
-            arrivals.for_each_concurrent(None, |arrival| driver.arrival(arrival, max_in_flight)).await;
+            while let Some(arrival) = due.recv().await {
+                tasks.spawn_local(Rc::clone(&driver).arrival(arrival, max_in_flight));
+                while let Some(ended) = tasks.try_join_next() {
+                    pass_panic_on(ended);
+                }
+            }
         }
     }
-    Ok(driver.tally.into_inner())
+    while let Some(ended) = tasks.join_next().await {
+        pass_panic_on(ended);
+    }
+    Ok(driver.tally.replace(Tally::new(driver.plan.window, driver.plan.goal)?))
 }
 
-struct Driver<'a> {
-    plan: &'a Plan,
+/// A client that panicked ends its thread, whose loss is an error of the measurement.
+fn pass_panic_on(ended: Result<(), JoinError>) {
+    if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+struct Driver {
+    plan: Arc<Plan>,
     client: Client,
     tally: RefCell<Tally>,
 }
 
-impl Driver<'_> {
+impl Driver {
     /// One client of a closed loop.
-    async fn client(&self) {
+    async fn client(self: Rc<Self>) {
+        let mut alarm = self.client.alarm();
         while self.plan.start.elapsed() < self.plan.window.end() {
-            self.request(|| self.plan.next.fetch_add(self.plan.batch, Ordering::Relaxed), None).await;
+            let next = || self.plan.next.fetch_add(self.plan.batch, Ordering::Relaxed);
+            self.request(next, None, &mut alarm).await;
         }
     }
 
     /// One request of an open loop.
-    async fn arrival(&self, Arrival { number, due }: Arrival, max_in_flight: usize) {
+    async fn arrival(self: Rc<Self>, Arrival { number, due }: Arrival, max_in_flight: usize) {
         let in_flight = &self.plan.in_flight;
         if in_flight.fetch_add(1, Ordering::Relaxed) < max_in_flight {
-            self.request(|| number * self.plan.batch, Some(due)).await;
+            self.request(|| number * self.plan.batch, Some(due), &mut self.client.alarm()).await;
         } else {
             let now = self.plan.start.elapsed();
             let failure =
@@ -84,13 +108,18 @@ impl Driver<'_> {
     }
 
     /// Sends one request. Without a due instant it is due once it is built.
-    async fn request(&self, fresh: impl FnOnce() -> usize, due: Option<Duration>) {
+    async fn request(
+        &self,
+        fresh: impl FnOnce() -> usize,
+        due: Option<Duration>,
+        alarm: &mut Pin<Box<Sleep>>,
+    ) {
         let picked = self.plan.picker.pick(fresh);
         let body = self.plan.endpoint.body.fill(self.plan.data.round_robin(picked.first, self.plan.batch));
         let sent = self.plan.start.elapsed();
         let due = due.unwrap_or(sent);
         self.tally.borrow_mut().send(due, picked.duplicate);
-        let answer = self.client.post(body).await;
+        let answer = self.client.send(body, alarm).await;
         let done = self.plan.start.elapsed();
         drop(picked);
         let outcome = answer.and_then(|body| self.plan.read(&body));

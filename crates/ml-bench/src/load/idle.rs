@@ -6,7 +6,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use awc::http::Uri;
+use http::Uri;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 

@@ -61,7 +61,7 @@ pub(super) fn run(options: &LoadOptions, data: Dataset) -> Result<Outcome, Error
     for share in shares {
         let (plan, result) = (Arc::clone(&plan), result.clone());
         // A receiver that went away has returned the error of another thread.
-        spawn("client", move || drop(result.send(client_thread(&plan, share))))?;
+        spawn("client", move || drop(result.send(client_thread(plan, share))))?;
     }
     drop(result);
     let (tally, memory) = collect(&plan, threads, &results, memory)?;
@@ -106,7 +106,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> 
     Ok(())
 }
 
-fn client_thread(plan: &Plan, share: Share) -> Result<Tally, Error> {
+fn client_thread(plan: Arc<Plan>, share: Share) -> Result<Tally, Error> {
     Runtime::new().map_err(Error::Thread)?.block_on(drive(plan, share))
 }
 
