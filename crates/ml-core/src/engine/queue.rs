@@ -4,6 +4,7 @@
 //! is decided in `batch.rs`, what goes next in `waiting.rs`, who is woken in `wake.rs`; here is who may come in.
 
 mod call;
+mod company;
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use crate::{Error, Pipeline};
 
 pub(super) use self::call::Call;
 use self::call::others_first;
+use self::company::Company;
 use super::answer::{Ticket, Tickets};
 use super::batch::{Closed, Shape};
 use super::metrics::EngineMetrics;
@@ -95,6 +97,7 @@ struct State<P: Pipeline> {
     /// How long lone runs take at each width: narrow, wide.
     lone: [Pace; 2],
     lone_runs: u64,
+    company: Company,
     /// Seconds that one runner needs for a cost of one, padding included.
     seconds_per_cost: Average,
     /// Seconds that a batch takes.
@@ -130,6 +133,7 @@ impl<P: Pipeline> Queue<P> {
             pace: Pace::default(),
             lone: [Pace::default(); 2],
             lone_runs: 0,
+            company: Company::default(),
             seconds_per_cost: Average::default(),
             seconds_per_batch: Average::default(),
         };
@@ -332,7 +336,13 @@ impl<P: Pipeline> Queue<P> {
         let cost = entries.iter().map(|entry| entry.cost).sum();
         let padded_cost = self.limits.shape.cost(entries.len(), longest, cost);
         let alone = state.roster.busy() == 0 && state.waiting.len() == 0 && self.limits.runners > 1;
-        let width = if alone { state.lone_width(padded_cost) } else { Width::Narrow };
+        let width = if alone {
+            state.company.alone();
+            state.lone_width(padded_cost)
+        } else {
+            state.company.comes();
+            Width::Narrow
+        };
         let jobs = entries.into_iter().map(|entry| entry.item).collect();
         Batch { jobs, closed, run: Run { width, alone, cost, padded_cost } }
     }
@@ -408,6 +418,7 @@ impl<P: Pipeline> State<P> {
         self.last_success = Some(Instant::now());
         if run.alone {
             self.lone[run.width as usize].observe(run.padded_cost, time);
+            self.company.parts();
         }
         if run.width == Width::Narrow {
             self.pace.observe(run.padded_cost, time);
@@ -418,6 +429,9 @@ impl<P: Pipeline> State<P> {
 
     /// The width that makes a lone run of this cost the quickest, as far as is known.
     fn lone_width(&mut self, cost: usize) -> Width {
+        if self.company.is_likely() {
+            return Width::Narrow;
+        }
         self.lone_runs += 1;
         let [narrow, wide] = self.lone.map(|pace| pace.line().map(|line| line.time(cost)));
         let narrow_is_quicker = matches!((narrow, wide), (Some(narrow), Some(wide)) if narrow < wide);
