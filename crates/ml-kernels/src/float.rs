@@ -153,7 +153,7 @@ impl FloatLinear {
             for (at, panel) in self.panels[columns.panels.clone()].iter().enumerate() {
                 let lines = &self.lines[panel.lines.clone()];
                 // Each tile fetches a part of the next panel, which begins where this one ends.
-                let part = lines.len() / places.len().div_ceil(TILE).max(1);
+                let part = lines.len() / places.len().div_ceil(TILE);
                 let mut product = Product {
                     lines,
                     bias: &panel.bias,

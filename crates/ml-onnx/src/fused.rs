@@ -3,6 +3,7 @@
 
 use crate::edit::{Index, Rewrite};
 use crate::gelu::gelu_of;
+use crate::linear::is_bias;
 use crate::operators::{self, LINEAR};
 use crate::proto::Value;
 use crate::{DataType, Graph, Model, Node};
@@ -67,10 +68,7 @@ fn layer<'a>(index: &Index<'a>, at: usize, node: &'a Node, weights_min: usize) -
     if width_out < WIDTH_MIN || width_in.checked_mul(width_out)? < weights_min {
         return None;
     }
-    let is_bias = |name: &str| {
-        let tensor = index.constant(name);
-        tensor.is_some_and(|it| it.dims == [width_out as i64] && it.element() == Some(DataType::Float))
-    };
+    let is_bias = |name: &str| is_bias(index, name, width_out);
     let output = node.only_output()?.to_owned();
     let mut layer = Layer { nodes: vec![at], input, weights, transposed, bias: None, gelu: false, output };
     if node.is("Gemm") {
@@ -175,24 +173,11 @@ mod tests {
             let graph = model.graph.unwrap();
             let [node] = &graph.nodes[..] else { panic!("{name}: {:?}", graph.nodes) };
             assert!(node.is_own(LINEAR), "{name}");
-            assert_eq!(
-                (&node.inputs[..], node.only_output()),
-                (&inputs.map_owned()[..], Some("y")),
-                "{name}"
-            );
+            assert_eq!(node.inputs, inputs, "{name}");
+            assert_eq!(node.only_output(), Some("y"), "{name}");
             let said = node.attribute("activation").and_then(|it| it.s.as_deref());
             assert_eq!(said, Some(activation.as_bytes()), "{name}");
             assert_eq!(node.int("transposed", 0) == 1, name == "turned gemm", "{name}");
-        }
-    }
-
-    trait MapOwned {
-        fn map_owned(&self) -> Vec<String>;
-    }
-
-    impl MapOwned for [&str] {
-        fn map_owned(&self) -> Vec<String> {
-            self.iter().map(|&name| name.to_owned()).collect()
         }
     }
 

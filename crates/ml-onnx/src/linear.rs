@@ -55,9 +55,13 @@ fn bias(index: &Index<'_>, product: &str, width: usize) -> Option<(usize, String
     let (at, add) = index.only_consumer(product).filter(|(_, node)| node.is("Add"))?;
     add.only_output()?;
     let other = if add.input(0) == Some(product) { add.input(1) } else { add.input(0) }?;
-    let fits = |tensor: &&Tensor| tensor.dims == [width as i64] && tensor.element() == Some(DataType::Float);
-    index.constant(other).filter(fits)?;
-    Some((at, other.to_owned()))
+    is_bias(index, other, width).then(|| (at, other.to_owned()))
+}
+
+/// Whether a value is a constant that can be added to each output of a layer.
+pub(crate) fn is_bias(index: &Index<'_>, name: &str, width: usize) -> bool {
+    let fits = |tensor: &Tensor| tensor.dims == [width as i64] && tensor.element() == Some(DataType::Float);
+    index.constant(name).is_some_and(fits)
 }
 
 /// Returns a constant matrix.

@@ -1,16 +1,22 @@
 //! Whether a run that begins alone will stay alone.
 
-/// The last thirty or so runs decide.
-const MEMORY: f64 = 31.0 / 32.0;
+use super::Average;
 
 /// Runs that began alone, and whether others began before they ended.
 ///
 /// Such a run must share the CPUs that it was given, and one that is spread over all of them then waits for its slowest part, again and
 /// again: more is lost than is gained while it is alone.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Company {
     came: bool,
-    share: f64,
+    share: Average,
+}
+
+impl Default for Company {
+    /// As if none had ever come: one run tells little.
+    fn default() -> Self {
+        Self { came: false, share: Average { mean: 0.0, is_known: true } }
+    }
 }
 
 impl Company {
@@ -26,12 +32,12 @@ impl Company {
 
     /// The run that began alone has ended.
     pub fn parts(&mut self) {
-        self.share = self.share * MEMORY + f64::from(u8::from(self.came)) * (1.0 - MEMORY);
+        self.share.observe(f64::from(u8::from(self.came)));
     }
 
     /// Whether a run that began now would rather be joined than not.
     pub fn is_likely(&self) -> bool {
-        self.share > 0.5
+        self.share.mean > 0.5
     }
 }
 

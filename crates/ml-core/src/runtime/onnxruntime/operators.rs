@@ -107,6 +107,13 @@ fn unsigned(numbers: &[i64]) -> ort::Result<Vec<usize>> {
     numbers.iter().map(unsigned).collect()
 }
 
+/// Returns the sizes before the last, of rows that must be of so many numbers.
+fn leading(shape: &[i64], width: usize) -> ort::Result<&[i64]> {
+    let rows = shape.split_last().filter(|(last, _)| **last == width as i64);
+    let wrong = || Error::new(format!("the rows are {shape:?}, not of {width} numbers"));
+    rows.map(|(_, leading)| leading).ok_or_else(wrong)
+}
+
 fn activation(node: &KernelContext<'_>) -> ort::Result<Activation> {
     match node.get::<String>("activation").as_deref() {
         None | Some("none") => Ok(Activation::None),

@@ -11,7 +11,7 @@ use ort::value::{DynTensorValueType, TensorElementType, ValueRefMut};
 use twox_hash::XxHash3_64;
 use zerocopy::IntoBytes;
 
-use super::{Constant, Shared, activation, each_share, numbers, refused, unsigned};
+use super::{Constant, Shared, activation, each_share, leading, numbers, refused, unsigned};
 
 /// The fewest rows that are worth a thread.
 const ROWS_MIN: usize = 4;
@@ -90,10 +90,7 @@ impl Kernel for Node {
         }
         let rows = context.input(0)?.ok_or_else(|| Error::new("there are no rows"))?;
         let (shape, rows) = rows.try_extract_tensor::<f32>()?;
-        let width_in = self.layer.width_in();
-        let Some((_, leading)) = shape.split_last().filter(|(width, _)| **width == width_in as i64) else {
-            return Err(Error::new(format!("the rows are {shape:?}, not of {width_in} numbers")));
-        };
+        let leading = leading(shape, self.layer.width_in())?;
         let widths = self.layer.widths_out();
         if context.num_outputs()? != widths.len() {
             return Err(Error::new(format!("there are not {} outputs", widths.len())));

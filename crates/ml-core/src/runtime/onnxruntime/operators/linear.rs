@@ -12,7 +12,7 @@ use ort::value::{DynTensorValueType, TensorElementType};
 use twox_hash::XxHash3_64;
 use zerocopy::IntoBytes;
 
-use super::{Shared, activation, each_share, numbers, refused, unsigned};
+use super::{Shared, activation, each_share, leading, numbers, refused, unsigned};
 
 /// The fewest products that are worth a thread.
 const PRODUCTS_MIN: usize = 1 << 16;
@@ -77,10 +77,8 @@ impl Kernel for Node {
         }
         let rows = context.input(0)?.ok_or_else(|| Error::new("there are no rows"))?;
         let (shape, rows) = rows.try_extract_tensor::<f32>()?;
-        let (width_in, width_out) = (self.layer.width_in(), self.layer.width_out());
-        let Some((_, leading)) = shape.split_last().filter(|(width, _)| **width == width_in as i64) else {
-            return Err(Error::new(format!("the rows are {shape:?}, not of {width_in} numbers")));
-        };
+        let width_out = self.layer.width_out();
+        let leading = leading(shape, self.layer.width_in())?;
         let shape: Vec<i64> = leading.iter().copied().chain([width_out as i64]).collect();
         let output = context.output(0, shape)?;
         let mut output = output.ok_or_else(|| Error::new("the output is left out"))?;
