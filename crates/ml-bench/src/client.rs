@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::error::Error as _;
+use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
@@ -124,8 +125,12 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<Connection, Failure> {
-        let unreachable = |error: std::io::Error| {
-            Failure::new(FailureKind::Connection, format!("cannot connect to {}: {error}", self.address))
+        let unreachable = |error: io::Error| {
+            let kind = match error.kind() {
+                io::ErrorKind::TimedOut => FailureKind::Timeout,
+                _ => FailureKind::Connection,
+            };
+            Failure::new(kind, format!("cannot connect to {}: {error}", self.address))
         };
         let stream = TcpStream::connect(&self.address).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;

