@@ -1,9 +1,9 @@
 //! Attention of texts that lie one after the other: each over its own tokens, without padding (ByteTransformer, Zhai et al., 2023).
 //!
-//! Sixteen queries are the lanes of vectors, so that nothing goes across lanes: not the sums of the products with keys, nor the
-//! softmax over them, nor the sums of values. Keys and values are laid out in fours, as the loops read them. The same
-//! source is compiled for plain machines and for those with AVX2, where only the innermost loop is written by hand, and gives the
-//! same bits.
+//! Sixteen queries are the lanes of vectors while they are compared with keys, and sixteen columns are while values are summed up, so
+//! that nothing goes across lanes: neither sums nor the softmax. Keys, values and the output are read and written where they
+//! lie; only queries are turned. The same source is compiled for plain machines and for those with AVX2, where only the innermost
+//! loop is written by hand, and gives the same bits.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,10 +13,10 @@ use crate::avx2::Avx2;
 use crate::layout::LANES;
 use crate::linear::{LinearError, Path, size};
 
-/// Keys, or columns of values, that are computed together.
+/// Keys, or queries, that are computed together.
 pub(crate) const TOGETHER: usize = 4;
 
-/// A number for each of sixteen queries.
+/// A number for each of sixteen queries or columns.
 pub(crate) type Lanes = [f32; LANES];
 
 /// Attention with several heads: `softmax(scale · q · kᵀ) · v`.
@@ -73,7 +73,7 @@ impl Attention {
                 avx2.attention(self, texts, tokens, output, scratch);
                 return;
             }
-            self.texts(texts, tokens, output, scratch, sums);
+            self.texts(texts, tokens, output, scratch, Plain);
         });
         Ok(())
     }
@@ -119,35 +119,75 @@ impl Attention {
         scratch: &mut Scratch,
         sums: impl Sums,
     ) {
-        scratch.fill(tokens, &columns);
         let some = LANES * tokens.width;
         for (queries, output) in tokens.queries.chunks(some).zip(output.chunks_mut(some)) {
-            scratch.compare(queries, tokens.width, &columns, self.scale, sums);
+            scratch.turn(queries, tokens.width, &columns, self.scale);
+            scratch.compare(length, tokens, &columns, sums);
             let shares = &mut scratch.shares[..length];
             let inverse = softmax(shares);
-            let places = columns.clone().step_by(TOGETHER);
-            for (first, values) in places.zip(scratch.values.chunks_exact(length)) {
-                let sums = sums(values, shares);
-                for (lane, row) in output.chunks_exact_mut(tokens.width).enumerate().take(LANES) {
-                    let places = row[first..columns.end].iter_mut().zip(&sums);
-                    places.for_each(|(place, sums)| *place = sums[lane] * inverse[lane]);
-                }
+            for first in columns.clone().step_by(LANES) {
+                let block = first..columns.end.min(first + LANES);
+                let values = if block.len() == LANES {
+                    Values { rows: tokens.values, width: tokens.width, first }
+                } else {
+                    pad(&mut scratch.values, tokens, &block)
+                };
+                add_up(shares, values, &inverse, (&mut *output, tokens.width), &block, sums);
             }
         }
     }
 }
 
+/// Rows of values, of which sixteen columns from the first are read.
+#[derive(Clone, Copy)]
+struct Values<'a> {
+    rows: &'a [f32],
+    width: usize,
+    first: usize,
+}
+
+/// Sums up what queries have of values, four queries and sixteen columns at a time, and writes it into rows of so many numbers.
+#[inline(always)]
+fn add_up(
+    shares: &[Lanes],
+    values: Values<'_>,
+    inverse: &Lanes,
+    (output, width): (&mut [f32], usize),
+    columns: &Range<usize>,
+    sums: impl Sums,
+) {
+    let fours = inverse.chunks_exact(TOGETHER).zip(output.chunks_mut(TOGETHER * width));
+    for (four, (inverse, rows)) in fours.enumerate() {
+        let shares = shares.iter().map(|lanes| lanes.as_chunks::<TOGETHER>().0[four]);
+        let values = values.rows.chunks_exact(values.width).map(|row| row[values.first..].first_chunk());
+        let sums = sums.sums(shares.zip(values.map(|values| values.unwrap_or(&[0.0; LANES]))));
+        for ((sums, inverse), row) in sums.iter().zip(inverse).zip(rows.chunks_exact_mut(width)) {
+            let places = row[columns.clone()].iter_mut().zip(sums);
+            places.for_each(|(place, sum)| *place = sum * inverse);
+        }
+    }
+}
+
+/// Copies columns that are fewer than sixteen, with zeros for those that are not there.
+#[inline(always)]
+fn pad<'a>(place: &'a mut Vec<f32>, tokens: &Tokens<'_>, columns: &Range<usize>) -> Values<'a> {
+    place.clear();
+    for row in tokens.values.chunks_exact(tokens.width) {
+        place.extend(&row[columns.clone()]);
+        place.resize(place.len().next_multiple_of(LANES), 0.0);
+    }
+    Values { rows: place, width: LANES, first: 0 }
+}
+
 /// What a head of a text needs.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    /// For each four keys, the numbers of each column, zeros for keys that are not there.
-    keys: Vec<[f32; TOGETHER]>,
-    /// For each four columns, the numbers of each value, zeros for columns that are not there.
-    values: Vec<[f32; TOGETHER]>,
     /// For each column, the numbers of sixteen queries.
     queries: Vec<Lanes>,
     /// For each key, what sixteen queries have to do with it.
     shares: Vec<Lanes>,
+    /// Columns that are fewer than a vector has lanes.
+    values: Vec<f32>,
 }
 
 thread_local! {
@@ -156,73 +196,52 @@ thread_local! {
 }
 
 impl Scratch {
+    /// Turns up to sixteen queries into lanes. In lanes without one stays what was there, which nobody reads.
     #[inline(always)]
-    fn fill(&mut self, tokens: &Tokens<'_>, columns: &Range<usize>) {
-        let length = tokens.keys.len() / tokens.width;
-        self.keys.clear();
-        self.keys.resize(length.div_ceil(TOGETHER) * columns.len(), [0.0; TOGETHER]);
-        let fours = tokens.keys.chunks(TOGETHER * tokens.width);
-        for (keys, rows) in self.keys.chunks_exact_mut(columns.len()).zip(fours) {
-            for (at, row) in rows.chunks_exact(tokens.width).enumerate() {
-                keys.iter_mut()
-                    .zip(&row[columns.clone()])
-                    .for_each(|(numbers, number)| numbers[at] = *number);
-            }
-        }
-        self.values.clear();
-        self.values.resize(columns.len().div_ceil(TOGETHER) * length, [0.0; TOGETHER]);
-        for (values, first) in self.values.chunks_exact_mut(length).zip(columns.clone().step_by(TOGETHER)) {
-            for (numbers, row) in values.iter_mut().zip(tokens.values.chunks_exact(tokens.width)) {
-                match row[first..columns.end].first_chunk() {
-                    Some(four) => *numbers = *four,
-                    None => {
-                        numbers
-                            .iter_mut()
-                            .zip(&row[first..columns.end])
-                            .for_each(|(place, number)| *place = *number);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Multiplies up to sixteen queries with all keys.
-    #[inline(always)]
-    fn compare(
-        &mut self,
-        queries: &[f32],
-        width: usize,
-        columns: &Range<usize>,
-        scale: f32,
-        sums: impl Sums,
-    ) {
-        self.queries.clear();
+    fn turn(&mut self, queries: &[f32], width: usize, columns: &Range<usize>, scale: f32) {
         self.queries.resize(columns.len(), [0.0; LANES]);
         for (lane, row) in queries.chunks_exact(width).enumerate().take(LANES) {
             let numbers = self.queries.iter_mut().zip(&row[columns.clone()]);
             numbers.for_each(|(lanes, number)| lanes[lane] = number * scale);
         }
-        self.shares.clear();
-        for keys in self.keys.chunks_exact(columns.len()) {
-            self.shares.extend(sums(keys, &self.queries));
+    }
+
+    /// Multiplies sixteen queries with all keys. The last key stands in for those that are missing of its four.
+    #[inline(always)]
+    fn compare(&mut self, length: usize, tokens: &Tokens<'_>, columns: &Range<usize>, sums: impl Sums) {
+        self.shares.resize(length.next_multiple_of(TOGETHER), [0.0; LANES]);
+        for (four, shares) in self.shares.chunks_exact_mut(TOGETHER).enumerate() {
+            let key = |at: usize| {
+                let row = tokens.width * (four * TOGETHER + at).min(length - 1);
+                &tokens.keys[row..][columns.clone()]
+            };
+            let (first, second) = (key(0).iter().zip(key(1)), key(2).iter().zip(key(3)));
+            let keys = first.zip(second).map(|((a, b), (c, d))| [*a, *b, *c, *d]);
+            shares.copy_from_slice(&sums.sums(keys.zip(&self.queries)));
         }
     }
 }
 
 /// What sums up the products of four numbers with a vector each.
-pub(crate) trait Sums: Fn(&[[f32; TOGETHER]], &[Lanes]) -> [Lanes; TOGETHER] + Copy {}
+pub(crate) trait Sums: Copy {
+    fn sums<'a>(self, pairs: impl Iterator<Item = ([f32; TOGETHER], &'a Lanes)>) -> [Lanes; TOGETHER];
+}
 
-impl<F: Fn(&[[f32; TOGETHER]], &[Lanes]) -> [Lanes; TOGETHER] + Copy> Sums for F {}
+/// As the compiler makes it of a plain loop.
+#[derive(Clone, Copy)]
+struct Plain;
 
-#[inline(always)]
-fn sums(numbers: &[[f32; TOGETHER]], vectors: &[Lanes]) -> [Lanes; TOGETHER] {
-    let mut sums = [[0.0; LANES]; TOGETHER];
-    for (numbers, vector) in numbers.iter().zip(vectors) {
-        for (sums, number) in sums.iter_mut().zip(numbers) {
-            add_product(sums, *number, vector);
+impl Sums for Plain {
+    #[inline(always)]
+    fn sums<'a>(self, pairs: impl Iterator<Item = ([f32; TOGETHER], &'a Lanes)>) -> [Lanes; TOGETHER] {
+        let mut sums = [[0.0; LANES]; TOGETHER];
+        for (numbers, vector) in pairs {
+            for (sums, number) in sums.iter_mut().zip(numbers) {
+                add_product(sums, number, vector);
+            }
         }
+        sums
     }
-    sums
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::attention::{Attention, Lanes, Scratch, TOGETHER, Tokens};
+use crate::attention::{Attention, Lanes, Scratch, Sums, TOGETHER, Tokens};
 use crate::layout::LANES;
 
 /// The proof that this machine has the instructions.
@@ -25,17 +25,25 @@ impl Avx2 {
     ) {
         #[target_feature(enable = "avx2,fma")]
         fn compiled(
+            this: Avx2,
             attention: &Attention,
             texts: &[usize],
             tokens: &Tokens<'_>,
             output: &mut [f32],
             scratch: &mut Scratch,
         ) {
-            let sums = |numbers: &[_], vectors: &[_]| attention_sums(numbers, vectors);
-            attention.texts(texts, tokens, output, scratch, sums);
+            attention.texts(texts, tokens, output, scratch, this);
         }
         // SAFETY: `self` exists, so that the machine has what the function is compiled for.
-        unsafe { compiled(attention, texts, tokens, output, scratch) }
+        unsafe { compiled(self, attention, texts, tokens, output, scratch) }
+    }
+}
+
+impl Sums for Avx2 {
+    #[inline(always)]
+    fn sums<'a>(self, pairs: impl Iterator<Item = ([f32; TOGETHER], &'a Lanes)>) -> [Lanes; TOGETHER] {
+        // SAFETY: `self` exists, so that the machine has what the function is compiled for.
+        unsafe { sums(pairs) }
     }
 }
 
@@ -44,13 +52,13 @@ impl Avx2 {
 /// of 512 bits, or 1.7 times with eight queries at a time: it is written out so that it stays what it is.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-fn attention_sums(numbers: &[[f32; TOGETHER]], vectors: &[Lanes]) -> [Lanes; TOGETHER] {
+fn sums<'a>(pairs: impl Iterator<Item = ([f32; TOGETHER], &'a Lanes)>) -> [Lanes; TOGETHER] {
     let mut sums = [[_mm256_setzero_ps(); 2]; TOGETHER];
-    for (numbers, vector) in numbers.iter().zip(vectors) {
+    for (numbers, vector) in pairs {
         // SAFETY: The vector has the sixteen floats that are read, and they need no alignment.
         let halves = unsafe { [_mm256_loadu_ps(vector.as_ptr()), _mm256_loadu_ps(vector.as_ptr().add(8))] };
         for (sums, number) in sums.iter_mut().zip(numbers) {
-            let number = _mm256_set1_ps(*number);
+            let number = _mm256_set1_ps(number);
             for (sum, half) in sums.iter_mut().zip(halves) {
                 *sum = _mm256_fmadd_ps(number, half, *sum);
             }
