@@ -119,6 +119,7 @@ impl Attention {
         scratch: &mut Scratch,
         sums: impl Sums,
     ) {
+        scratch.pad(tokens, columns.end - columns.len() % LANES..columns.end);
         let some = LANES * tokens.width;
         for (queries, output) in tokens.queries.chunks(some).zip(output.chunks_mut(some)) {
             scratch.turn(queries, tokens.width, &columns, self.scale);
@@ -130,7 +131,7 @@ impl Attention {
                 let values = if block.len() == LANES {
                     Values { rows: tokens.values, width: tokens.width, first }
                 } else {
-                    pad(&mut scratch.values, tokens, &block)
+                    Values { rows: &scratch.values, width: LANES, first: 0 }
                 };
                 add_up(shares, values, &inverse, (&mut *output, tokens.width), &block, sums);
             }
@@ -168,17 +169,6 @@ fn add_up(
     }
 }
 
-/// Copies columns that are fewer than sixteen, with zeros for those that are not there.
-#[inline(always)]
-fn pad<'a>(place: &'a mut Vec<f32>, tokens: &Tokens<'_>, columns: &Range<usize>) -> Values<'a> {
-    place.clear();
-    for row in tokens.values.chunks_exact(tokens.width) {
-        place.extend(&row[columns.clone()]);
-        place.resize(place.len().next_multiple_of(LANES), 0.0);
-    }
-    Values { rows: place, width: LANES, first: 0 }
-}
-
 /// What a head of a text needs.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
@@ -186,7 +176,7 @@ pub(crate) struct Scratch {
     queries: Vec<Lanes>,
     /// For each key, what sixteen queries have to do with it.
     shares: Vec<Lanes>,
-    /// Columns that are fewer than a vector has lanes.
+    /// Of each value, the last columns where they do not fill a vector, with zeros for those that are not there.
     values: Vec<f32>,
 }
 
@@ -196,6 +186,19 @@ thread_local! {
 }
 
 impl Scratch {
+    /// Copies the columns of values that do not fill a vector.
+    #[inline(always)]
+    fn pad(&mut self, tokens: &Tokens<'_>, columns: Range<usize>) {
+        self.values.clear();
+        if columns.is_empty() {
+            return;
+        }
+        for row in tokens.values.chunks_exact(tokens.width) {
+            self.values.extend(&row[columns.clone()]);
+            self.values.resize(self.values.len().next_multiple_of(LANES), 0.0);
+        }
+    }
+
     /// Turns up to sixteen queries into lanes. In lanes without one stays what was there, which nobody reads.
     #[inline(always)]
     fn turn(&mut self, queries: &[f32], width: usize, columns: &Range<usize>, scale: f32) {
