@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use ml_kernels::{
-    Activation, Attention, FloatLinear, FloatParts, Int8Linear, LinearError, Parts, Path, Tokens,
+    Activation, Arena, Attention, FloatLinear, FloatParts, Int8Linear, LinearError, Parts, Path, Tokens,
 };
 
 /// As many layers of a size as the model has, so that weights come from where they come from there.
@@ -46,7 +46,9 @@ fn main() -> Result<(), LinearError> {
             );
         }
     }
-    let mut encoder = Vec::new();
+    // Together, as in a model: more weights than a core's own cache has room for.
+    let (mut encoder, mut arena) =
+        (Vec::new(), Arena::with_capacity(LAYERS * 12 * 384 * 384 * size_of::<f32>()));
     for (width_in, width_out, activation, count) in [
         (384, 384, Activation::None, 4),
         (384, 1536, Activation::Gelu, 1),
@@ -59,10 +61,9 @@ fn main() -> Result<(), LinearError> {
         let layers = (0..LAYERS).map(|_| FloatLinear::new(&parts)).collect::<Result<Vec<_>, _>>()?;
         print_floats(&format!("{width_in} x {width_out} floats {activation:?}"), &layers)?;
         for _ in 0..LAYERS * count {
-            encoder.push(FloatLinear::new(&parts)?);
+            encoder.push(FloatLinear::new_in(&parts, &mut arena)?);
         }
     }
-    // More weights than a core's own cache has room for.
     print_floats("all layers of MiniLM in floats", &encoder)?;
     for length in [10, 27, 64, 128] {
         let rows = vec![0.5; length * 384];

@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::avx512::Avx512;
 use crate::layout::{Floats, LANES, PANEL};
 use crate::linear::{Activation, LinearError, Path, TILE, size, tiles};
+use crate::memory::{Arena, Packed};
 use crate::portable;
 
 /// Rows that are multiplied with each panel while they stay in a core's own cache, so that a panel is read so many times fewer.
@@ -34,8 +35,8 @@ pub struct FloatLinear {
     width_in: usize,
     width_out: usize,
     panels: Vec<FloatPanel>,
-    /// All weights, in one piece of memory, which the system takes back whole.
-    lines: Vec<Floats>,
+    /// All weights.
+    lines: Packed<Floats>,
     activation: Activation,
     path: Path,
 }
@@ -71,11 +72,19 @@ pub(crate) struct Product<'a> {
 }
 
 impl FloatLinear {
+    /// Packs a layer into memory of its own.
+    ///
+    /// # Errors
+    /// See [`Self::new_in`].
+    pub fn new(parts: &FloatParts<'_>) -> Result<Self, LinearError> {
+        Self::new_in(parts, &mut Arena::default())
+    }
+
     /// Packs a layer.
     ///
     /// # Errors
     /// When the sizes of the parts do not agree.
-    pub fn new(parts: &FloatParts<'_>) -> Result<Self, LinearError> {
+    pub fn new_in(parts: &FloatParts<'_>, arena: &mut Arena) -> Result<Self, LinearError> {
         let FloatParts { width_in, width_out, weights, transposed, bias, activation } = *parts;
         if width_in == 0 || width_out == 0 {
             return Err(LinearError::Empty { width_in, width_out });
@@ -84,8 +93,7 @@ impl FloatLinear {
         if !bias.is_empty() {
             size("numbers of the bias", bias.len(), width_out)?;
         }
-        // With room for just what will be there: it is most of what a model takes.
-        let mut lines = Vec::with_capacity(width_in * width_out.div_ceil(LANES));
+        let mut lines = arena.room(width_in * width_out.div_ceil(LANES));
         let mut panel = |first: usize| {
             let vectors = || (first..width_out.min(first + PANEL)).step_by(LANES);
             let before = lines.len();
@@ -99,7 +107,7 @@ impl FloatLinear {
             FloatPanel { lines: before..lines.len(), bias }
         };
         let panels = (0..width_out).step_by(PANEL).map(&mut panel).collect();
-        Ok(Self { width_in, width_out, panels, lines, activation, path: Path::Fastest })
+        Ok(Self { width_in, width_out, panels, lines: lines.packed(), activation, path: Path::Fastest })
     }
 
     /// Returns whether this machine has the instructions of the fastest path; without them, a runtime's own product is quicker.
@@ -148,10 +156,11 @@ impl FloatLinear {
     pub fn run(&self, rows: &[f32], columns: &mut Columns<'_>) -> Result<(), LinearError> {
         size("numbers of rows", rows.len(), columns.places.len().saturating_mul(self.width_in))?;
         let engine = Engine::of(self.path);
+        let all_lines = &*self.lines;
         let blocks = rows.chunks(BLOCK * self.width_in).zip(columns.places.chunks_mut(BLOCK));
         for (rows, places) in blocks {
             for (at, panel) in self.panels[columns.panels.clone()].iter().enumerate() {
-                let lines = &self.lines[panel.lines.clone()];
+                let lines = &all_lines[panel.lines.clone()];
                 // Each tile fetches a part of the next panel, which begins where this one ends.
                 let part = lines.len() / places.len().div_ceil(TILE);
                 let mut product = Product {

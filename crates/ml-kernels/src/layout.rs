@@ -2,6 +2,10 @@
 
 use std::ops::Range;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::memory::Room;
+
 /// The lanes of a vector of 32-bit numbers.
 pub(crate) const LANES: usize = 16;
 
@@ -15,13 +19,13 @@ const VECTORS_MAX: usize = 4;
 pub(crate) const PANEL: usize = LANES * VECTORS_MAX;
 
 /// As much as a vector holds: a group of rows of sixteen columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(align(64))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C, align(64))]
 pub(crate) struct Line(pub(crate) [[i8; GROUP]; LANES]);
 
 /// As much as a vector holds: numbers of sixteen columns.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[repr(align(64))]
+#[derive(Debug, Clone, Copy, PartialEq, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C, align(64))]
 pub(crate) struct Floats(pub(crate) [f32; LANES]);
 
 impl Floats {
@@ -55,9 +59,9 @@ pub(crate) struct Finish {
 
 impl Panel {
     /// Packs columns of a matrix with so many `rows`, of which the functions know the numbers by row and column; the lines come after
-    /// those that are there. All lines of a layer are in one piece of memory, which the system takes back whole.
+    /// those that are there.
     pub(crate) fn new(
-        all: &mut Vec<Line>,
+        all: &mut Room<Line>,
         (rows, outliers): (usize, usize),
         columns: usize,
         weight: impl Fn(usize, usize) -> i8,

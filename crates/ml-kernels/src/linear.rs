@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use crate::layout::{GROUP, LANES, Line, PANEL, Panel, masks};
+use crate::memory::{Arena, Packed, Room};
 use crate::portable;
 use crate::rows::Rows;
 #[cfg(target_arch = "x86_64")]
@@ -59,7 +60,7 @@ pub struct Int8Linear {
     /// Of each output.
     panels: Vec<Vec<Panel>>,
     /// All weights.
-    lines: Vec<Line>,
+    lines: Packed<Line>,
     activation: Activation,
     path: Path,
 }
@@ -133,17 +134,24 @@ impl Block<'_> {
 }
 
 impl Int8Linear {
+    /// Packs a layer into memory of its own.
+    ///
+    /// # Errors
+    /// See [`Self::new_in`].
+    pub fn new(parts: &Parts<'_>) -> Result<Self, LinearError> {
+        Self::new_in(parts, &mut Arena::default())
+    }
+
     /// Packs a layer.
     ///
     /// # Errors
     /// When the sizes of the parts do not agree, or a row is too wide.
-    pub fn new(parts: &Parts<'_>) -> Result<Self, LinearError> {
+    pub fn new_in(parts: &Parts<'_>, arena: &mut Arena) -> Result<Self, LinearError> {
         parts.check()?;
         let mut is_outlier = vec![false; parts.width_in];
         parts.outliers.iter().for_each(|&column| is_outlier[column] = true);
         let vectors: usize = parts.widths_out.iter().map(|width| width.div_ceil(LANES)).sum();
-        // With room for just what will be there: it is most of what a model takes.
-        let mut lines = Vec::with_capacity(parts.width_in.div_ceil(GROUP) * vectors);
+        let mut lines = arena.room(parts.width_in.div_ceil(GROUP) * vectors);
         let (mut panels, mut first) = (Vec::new(), 0);
         for width in parts.widths_out {
             let places = (0..*width).step_by(PANEL);
@@ -154,7 +162,7 @@ impl Int8Linear {
         Ok(Self {
             width_in: parts.width_in,
             panels,
-            lines,
+            lines: lines.packed(),
             widths_out: parts.widths_out.to_vec(),
             masks: masks(&is_outlier),
             outliers: parts.outliers.to_vec(),
@@ -307,7 +315,7 @@ impl Parts<'_> {
         }
     }
 
-    fn panel(&self, lines: &mut Vec<Line>, is_outlier: &[bool], first: usize, columns: usize) -> Panel {
+    fn panel(&self, lines: &mut Room<Line>, is_outlier: &[bool], first: usize, columns: usize) -> Panel {
         let all = self.scales.len();
         let weight =
             |row: usize, column| if is_outlier[row] { 0 } else { self.weights[row * all + first + column] };

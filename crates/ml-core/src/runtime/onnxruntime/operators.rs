@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use ml_kernels::{Activation, FloatLinear, Int8Linear, LinearError};
+use ml_kernels::{Activation, Arena, FloatLinear, Int8Linear, LinearError};
 use ml_onnx::operators::DOMAIN;
 use ort::Error;
 use ort::operator::{ComputeContext, KernelContext, OperatorDomain};
@@ -21,13 +21,18 @@ use self::int8_linear::Int8;
 use self::linear::Linear;
 
 /// The operators of the sessions of one model: what they pack of the weights, they share.
-#[derive(Clone, Default)]
 pub struct Operators {
     int8_linears: Shared<Int8Linear>,
     linears: Shared<FloatLinear>,
 }
 
 impl Operators {
+    /// Returns operators that will pack so many bytes of weights.
+    pub fn with_weights(bytes: usize) -> Self {
+        let arena = Arc::new(Mutex::new(Arena::with_capacity(bytes)));
+        Self { int8_linears: Shared::new(&arena), linears: Shared::new(&arena) }
+    }
+
     /// Returns the operators for sessions of so many threads, on a model in `folder`.
     pub fn domain(&self, threads: usize, folder: &Path) -> ort::Result<OperatorDomain> {
         let domain = OperatorDomain::new(DOMAIN)?
@@ -43,17 +48,29 @@ impl Operators {
 }
 
 /// Things that are made once and live as long as one of their users.
-struct Shared<T>(Arc<Mutex<HashMap<u64, Weak<T>>>>);
+struct Shared<T> {
+    made: Arc<Mutex<HashMap<u64, Weak<T>>>>,
+    arena: Arc<Mutex<Arena>>,
+}
 
 impl<T> Shared<T> {
+    fn new(arena: &Arc<Mutex<Arena>>) -> Self {
+        Self { made: Arc::default(), arena: Arc::clone(arena) }
+    }
+
     /// Returns what was made of a content before, or makes it while others wait.
-    fn get(&self, content: u64, make: impl FnOnce() -> ort::Result<T>) -> ort::Result<Arc<T>> {
+    fn get(
+        &self,
+        content: u64,
+        make: impl FnOnce(&mut Arena) -> Result<T, LinearError>,
+    ) -> ort::Result<Arc<T>> {
         // Whoever panicked while making something has put nothing there.
-        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = shared.get(&content).and_then(Weak::upgrade) {
             return Ok(made);
         }
-        let made = Arc::new(make()?);
+        let mut arena = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = Arc::new(make(&mut arena).map_err(refused)?);
         shared.insert(content, Arc::downgrade(&made));
         Ok(made)
     }
@@ -61,13 +78,7 @@ impl<T> Shared<T> {
 
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T> Default for Shared<T> {
-    fn default() -> Self {
-        Self(Arc::default())
+        Self { made: Arc::clone(&self.made), arena: Arc::clone(&self.arena) }
     }
 }
 

@@ -98,7 +98,7 @@ struct Factory<'a> {
 
 impl<'a> Factory<'a> {
     fn new(runtime: &'a LoadedRuntime, threads: ThreadPlan, device: Device) -> Self {
-        Self { runtime, threads, device, operators: Operators::default() }
+        Self { runtime, threads, device, operators: Operators::with_weights(0) }
     }
 
     /// Builds sessions on one copy of the weights; `None` where there is none that could be shared.
@@ -158,7 +158,10 @@ impl<'a> Factory<'a> {
     ) -> Result<Sessions, NotShared> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let (weights, mappings) = Weights::map(folder, &graph.outside)?;
-        let sessions = self.sessions(path, level, Some(&weights))?;
+        // Room for what is not packed as well is never touched.
+        let bytes: u64 = graph.outside.iter().filter_map(|tensor| tensor.length).sum();
+        let operators = Operators::with_weights(usize::try_from(bytes).unwrap_or(0));
+        let sessions = Self { operators, ..*self }.sessions(path, level, Some(&weights))?;
         mappings.iter().for_each(Mapping::release_pages);
         Ok(Sessions { weights: mappings, ..sessions })
     }

@@ -75,7 +75,7 @@ impl Operator for Int8 {
             outlier_weights: numbers(outlier_weights.as_ref())?,
             activation: activation(node)?,
         };
-        let layer = self.packed.get(content(&parts), || Int8Linear::new(&parts).map_err(refused))?;
+        let layer = self.packed.get(content(&parts), |arena| Int8Linear::new_in(&parts, arena))?;
         let packed = optional.iter().map(Option::is_some).collect();
         Ok(Node { layer, threads: self.threads, packed })
     }

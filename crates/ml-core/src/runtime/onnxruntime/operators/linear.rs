@@ -65,7 +65,7 @@ impl Operator for Linear {
             bias: numbers(bias.as_ref())?,
             activation: activation(node)?,
         };
-        let layer = self.packed.get(content(&parts), || FloatLinear::new(&parts).map_err(refused))?;
+        let layer = self.packed.get(content(&parts), |arena| FloatLinear::new_in(&parts, arena))?;
         Ok(Node { layer, threads: self.threads, has_bias: bias.is_some() })
     }
 }
