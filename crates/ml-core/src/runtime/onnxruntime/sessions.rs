@@ -158,9 +158,11 @@ impl<'a> Factory<'a> {
     ) -> Result<Sessions, NotShared> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let (weights, mappings) = Weights::map(folder, &graph.outside)?;
-        // Room for what is not packed as well is never touched.
-        let bytes: u64 = graph.outside.iter().filter_map(|tensor| tensor.length).sum();
-        let operators = Operators::with_weights(usize::try_from(bytes).unwrap_or(0));
+        // Room for what is not packed is never touched. A graph may name more than there is.
+        let named = graph.outside.iter().filter_map(|tensor| tensor.length).fold(0, u64::saturating_add);
+        let mapped = mappings.iter().map(Mapping::size_bytes).sum();
+        let operators =
+            Operators::with_weights(usize::try_from(named).map_or(mapped, |named| mapped.min(named)));
         let sessions = Self { operators, ..*self }.sessions(path, level, Some(&weights))?;
         mappings.iter().for_each(Mapping::release_pages);
         Ok(Sessions { weights: mappings, ..sessions })

@@ -120,6 +120,10 @@ impl Mapping {
         Ok(Some(unsafe { DynValue::from_ptr(value, Some(&Allocator::default())) }))
     }
 
+    pub fn size_bytes(&self) -> usize {
+        self.memory.len()
+    }
+
     /// Gives back the pages that only pre-packing read; the others return from the page cache when they are read.
     pub fn release_pages(&self) {
         #[cfg(unix)]
