@@ -159,10 +159,9 @@ impl<'a> Factory<'a> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let (weights, mappings) = Weights::map(folder, &graph.outside)?;
         // Room for what is not packed is never touched. A graph may name more than there is.
-        let named = graph.outside.iter().filter_map(|tensor| tensor.length).fold(0, u64::saturating_add);
+        let lengths = graph.outside.iter().filter_map(|tensor| usize::try_from(tensor.length?).ok());
         let mapped = mappings.iter().map(Mapping::size_bytes).sum();
-        let operators =
-            Operators::with_weights(usize::try_from(named).map_or(mapped, |named| mapped.min(named)));
+        let operators = Operators::with_weights(lengths.fold(0, usize::saturating_add).min(mapped));
         let sessions = Self { operators, ..*self }.sessions(path, level, Some(&weights))?;
         mappings.iter().for_each(Mapping::release_pages);
         Ok(Sessions { weights: mappings, ..sessions })
