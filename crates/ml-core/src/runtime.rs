@@ -99,6 +99,8 @@ trait Backend: Send + Sync {
     /// What it runs on, never [`Device::Auto`].
     fn device(&self) -> Device;
     fn signature(&self) -> &Signature;
+    /// How many runs can go on at once; further ones wait for the end of one.
+    fn runs_at_once(&self) -> usize;
     /// Runs on inputs that were checked against the signature.
     fn run(&self, inputs: Vec<(&str, Tensor<'_>)>) -> Result<Outputs, ModelError>;
 }
@@ -241,6 +243,13 @@ impl Model {
     /// Returns what it runs on: never [`Device::Auto`].
     pub fn device(&self) -> Device {
         self.0.backend.device()
+    }
+
+    /// Returns how many runs can go on at once; further ones wait for the end of one. An engine has no more runners than that.
+    ///
+    /// That is [`ModelOptions::threads`]`.runners`, but 1 on a GPU, which has one queue for all work.
+    pub fn runs_at_once(&self) -> usize {
+        self.0.backend.runs_at_once()
     }
 
     /// Returns what the model takes and gives.

@@ -3,12 +3,17 @@
 
 mod support;
 
+use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
-use ml_core::{CacheOptions, CallOptions, Engine, Error, Full, Priority, WhenFull};
+use ml_core::{
+    CacheOptions, CallOptions, Engine, Error, Full, Model, ModelOptions, Priority, RuntimeChoice, ThreadPlan,
+    ThreadWishes, WhenFull,
+};
 use pollster::block_on;
 
 use support::{Item, Scripted, gate, one_runner};
@@ -103,6 +108,33 @@ fn single_items_that_wait_share_a_batch() {
     keeper.let_pass();
     let (first, others) = block_on(join(first, join_all(others)));
     assert_eq!((first, others), (Ok(0), (1..=5).map(|number| Ok(number * 2)).collect()));
+}
+
+/// A GPU runs one batch at a time: were there more runners, what waits would be shared out among them only to wait on.
+#[test]
+fn no_runner_takes_a_batch_that_its_model_could_not_run_at_once() {
+    let plan = |runners| {
+        let wishes = ThreadWishes { runners: NonZeroUsize::new(runners), ..ThreadWishes::default() };
+        ThreadPlan::for_cpus(4, wishes)
+    };
+    let iris = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/models/iris/model.onnx");
+    let options = ModelOptions { runtime: RuntimeChoice::Rten, threads: plan(1), ..ModelOptions::default() };
+    let model = Model::load(iris, &options).expect("the model loads");
+    assert_eq!((model.runs_at_once(), plan(4).runners), (1, 4));
+    let (gate, keeper) = gate();
+    let scripted = Scripted { gate: Some(gate), model: Some(model), ..Scripted::default() };
+    let engine = Engine::builder(scripted).threads(plan(4)).start();
+
+    let mut calls: Vec<_> = (0..4).map(|number| engine.predict(Item::Good(number)).boxed()).collect();
+    assert!(calls[0].as_mut().now_or_never().is_none());
+    assert_eq!(keeper.next_batch(), [Item::Good(0)]);
+    for call in &mut calls[1..] {
+        assert!(call.as_mut().now_or_never().is_none());
+    }
+    keeper.let_pass();
+    assert_eq!(keeper.next_batch(), (1..4).map(Item::Good).collect::<Vec<_>>());
+    keeper.let_pass();
+    assert!(block_on(join_all(calls)).into_iter().all(|result| result.is_ok()));
 }
 
 #[test]

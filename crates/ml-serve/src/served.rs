@@ -115,11 +115,13 @@ pub(crate) fn engine<P: Pipeline>(
     let config = &factory.config;
     let mut builder = Engine::builder(pipeline)
         .threads(factory.threads)
-        .batch_items_max(config.batch_items_max)
         .queue_items_max(config.queue_items_max)
         .queue_bytes_max(config.queue_bytes_max)
         .queue_wait_max(config.queue_wait_max)
         .metrics(&factory.metrics, name);
+    if let Some(items) = config.batch_items_max {
+        builder = builder.batch_items_max(items.get());
+    }
     if config.cache_bytes_max > 0 {
         let (bytes_max, time_to_live) = (config.cache_bytes_max, config.cache_time_to_live);
         builder = builder.cache(CacheOptions { bytes_max, time_to_live }, output_bytes);

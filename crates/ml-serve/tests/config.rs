@@ -161,7 +161,7 @@ fn every_key_reaches_its_own_field() {
         shadow_percent: 18,
         model_control: ModelControl::Explicit,
         repository_poll: Duration::from_millis(20),
-        batch_items_max: 6,
+        batch_items_max: NonZeroUsize::new(6),
         queue_items_max: 16,
         queue_bytes_max: 14 * 1024,
         queue_wait_max: Duration::from_millis(15),

@@ -12,10 +12,7 @@ use crate::engine::runner::Runners;
 use crate::engine::share::Sharing;
 use crate::engine::{Engine, Inner};
 use crate::lookup::Sources;
-use crate::{Lookup, Pipeline, Source, ThreadPlan};
-
-/// A safety limit: how large a batch pays is learned from the runs, and is less than this for all but tiny models.
-const BATCH_ITEMS_MAX: usize = 64;
+use crate::{Device, Lookup, Pipeline, Source, ThreadPlan};
 
 /// Some seconds' work for a model of a millisecond, and a few megabytes of features.
 const QUEUE_ITEMS_MAX: usize = 4096;
@@ -34,7 +31,7 @@ pub struct EngineBuilder<P: Pipeline> {
     sources: Sources,
     threads: ThreadPlan,
     preprocess: Option<Arc<rayon::ThreadPool>>,
-    batch_items_max: usize,
+    batch_items_max: Option<usize>,
     queue_items_max: usize,
     queue_bytes_max: usize,
     queue_wait_max: Duration,
@@ -51,7 +48,7 @@ impl<P: Pipeline> EngineBuilder<P> {
             sources: Sources::default(),
             threads: ThreadPlan::default(),
             preprocess: None,
-            batch_items_max: BATCH_ITEMS_MAX,
+            batch_items_max: None,
             queue_items_max: QUEUE_ITEMS_MAX,
             queue_bytes_max: QUEUE_BYTES_MAX,
             queue_wait_max: QUEUE_WAIT_MAX,
@@ -76,12 +73,13 @@ impl<P: Pipeline> EngineBuilder<P> {
         self
     }
 
-    /// Sets the most items in one run of the model, at least 1. 64 by default.
+    /// Sets the most items in one run of the model, at least 1. By default what suits the devices of the pipeline's
+    /// [models](Pipeline::models), [`Device::batch_items_max`]: 64 on a CPU.
     ///
     /// How many of them pay is learned: a batch grows while that makes the work quicker.
     #[must_use]
     pub fn batch_items_max(mut self, items: usize) -> Self {
-        self.batch_items_max = items.max(1);
+        self.batch_items_max = Some(items.max(1));
         self
     }
 
@@ -149,11 +147,17 @@ impl<P: Pipeline> EngineBuilder<P> {
     /// Starts the runner threads.
     pub fn start(self) -> Engine<P> {
         let pipeline = Arc::new(self.pipeline);
-        let runners = self.threads.runners.max(1);
+        let models = pipeline.models();
+        // A runner more than that would only wait for the others, with items that would have made their batches larger.
+        let runs_at_once = models.iter().map(|model| model.runs_at_once()).min();
+        let runners = self.threads.runners.min(runs_at_once.unwrap_or(usize::MAX)).max(1);
         let metrics = self.metrics.of_model(&self.name);
-        pipeline.models().iter().for_each(|model| model.count_shadow(&self.metrics.shadows, &self.name));
+        models.iter().for_each(|model| model.count_shadow(&self.metrics.shadows, &self.name));
         let sizes = pipeline.batch_sizes();
-        let items_max = sizes.last().map_or(self.batch_items_max, |most| self.batch_items_max.min(*most));
+        let suits = models.iter().map(|model| model.device().batch_items_max()).min();
+        let suits = suits.unwrap_or_else(|| Device::Cpu.batch_items_max());
+        let items_max = self.batch_items_max.unwrap_or(suits);
+        let items_max = sizes.last().map_or(items_max, |most| items_max.min(*most));
         let limits = Limits {
             items_max: self.queue_items_max,
             bytes_max: self.queue_bytes_max,

@@ -42,6 +42,17 @@ pub struct NoDevice {
 }
 
 impl Device {
+    /// Returns the most items in one run that an engine takes unless it is told otherwise. It is a safety limit: how large a batch
+    /// pays is learned from the runs, and on a CPU is less than this for all but tiny models.
+    ///
+    /// A GPU computes many items in the time of one: all-MiniLM-L6-v2 on an H200 came to 1.6 times as many texts with 256 as with 64.
+    pub fn batch_items_max(self) -> usize {
+        match self {
+            Self::Auto | Self::Cpu | Self::OpenVino | Self::CoreMl => 64,
+            Self::Cuda(_) | Self::TensorRt | Self::DirectMl => 256,
+        }
+    }
+
     /// Returns the CPU, for a runtime that runs on no other device here, or why what was asked for cannot be had.
     pub(super) fn on_cpu_only(self, runtime: &str) -> Result<Self, NoDevice> {
         match self {

@@ -16,6 +16,11 @@ impl<T> Elastic<T> {
         Self { narrow: Slots::new(narrow), wide: wide.map(Mutex::new) }
     }
 
+    /// Returns how many users can each have a narrow thing.
+    pub fn at_once(&self) -> usize {
+        self.narrow.len()
+    }
+
     /// Lends the wide thing where the calling thread was granted it and it is free, else a narrow one.
     pub fn with<R>(&self, user: impl FnOnce(&mut T) -> R) -> R {
         match self.wide_if_granted_and_free() {

@@ -68,7 +68,7 @@ fn load_on(original: &Path, options: &ModelOptions) -> Result<Model, LoadError> 
         passed_over = passed_over.join("; "),
         runtime = backend.name(),
         device = %backend.device(),
-        sessions = options.threads.runners,
+        sessions = backend.runs_at_once(),
         threads_per_session = options.threads.intra_op,
         threads_of_lone_run = options.threads.wide,
         "model loaded"

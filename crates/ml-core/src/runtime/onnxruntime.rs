@@ -118,6 +118,10 @@ impl Backend for OnnxRuntime {
         self.device
     }
 
+    fn runs_at_once(&self) -> usize {
+        self.sessions.at_once()
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }

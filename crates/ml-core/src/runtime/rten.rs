@@ -92,6 +92,10 @@ impl Backend for Rten {
         Device::Cpu
     }
 
+    fn runs_at_once(&self) -> usize {
+        self.pools.at_once()
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }

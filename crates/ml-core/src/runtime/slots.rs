@@ -22,6 +22,11 @@ impl<T> Slots<T> {
         Self { items: items.into_iter().map(Mutex::new).collect(), free, freed: Condvar::new() }
     }
 
+    /// Returns how many things there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// Lends one of the things to `user`; waits while all are lent.
     ///
     /// A thread gets the one that it is likely to have had before, whose memory its core has at hand, else the one that came

@@ -8,7 +8,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ml_core::{Engine, EngineBuilder, Facts, Key, ModelError, Pipeline, Rejection, ThreadPlan, ThreadWishes};
+use ml_core::{
+    Engine, EngineBuilder, Facts, Key, Model, ModelError, Pipeline, Rejection, ThreadPlan, ThreadWishes,
+};
 
 /// Far longer than any test takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -54,6 +56,8 @@ pub struct Scripted {
     pub computed: Arc<AtomicUsize>,
     pub gate: Option<Gate>,
     pub forget_predictions: bool,
+    /// What it says that it runs.
+    pub model: Option<Model>,
 }
 
 /// Each batch announces itself and waits until the test lets it pass.
@@ -153,6 +157,10 @@ impl Pipeline for Scripted {
             Item::Heavy(cost) => i64::try_from(cost).expect("small"),
             _ => 0,
         }
+    }
+
+    fn models(&self) -> Vec<&Model> {
+        self.model.iter().collect()
     }
 
     fn cost(&self, prepared: &Prepared) -> usize {

@@ -43,8 +43,8 @@ pub struct Config {
     pub model_control: ModelControl,
     /// Time between two looks at the repositories.
     pub repository_poll: Duration,
-    /// Most items in one model run.
-    pub batch_items_max: usize,
+    /// Most items in one model run; what suits the model's device where it is not given.
+    pub batch_items_max: Option<NonZeroUsize>,
     /// Most items that wait for one model; more are refused.
     pub queue_items_max: usize,
     /// Most bytes of inputs that wait for one model; more are refused.
@@ -170,7 +170,7 @@ impl Config {
             shadow_percent: 0,
             model_control: ModelControl::None,
             repository_poll: Duration::ZERO,
-            batch_items_max: 0,
+            batch_items_max: None,
             queue_items_max: 0,
             queue_bytes_max: 0,
             queue_wait_max: Duration::ZERO,

@@ -139,8 +139,13 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "batch_items_max",
-        help: "most items in one model run (less where it pays)",
-        kind: items(64, 4096, |config, count| config.batch_items_max = count),
+        help: "most items in one run (0: 64, on a GPU 256)",
+        kind: Kind::Whole {
+            unit: "items",
+            default: 0,
+            range: 0..=4096,
+            set: |config, count| config.batch_items_max = NonZeroUsize::new(count),
+        },
     },
     Setting {
         key: "queue_items_max",

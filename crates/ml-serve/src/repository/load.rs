@@ -1,6 +1,7 @@
 //! Loading and unloading: the new versions load and answer their example beside the old, then take their place at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -81,7 +82,9 @@ impl Factory {
         columns: Option<Columns>,
     ) -> Model {
         let schedule = settled.schedule;
-        let pipeline = OnnxPipeline::new(onnx, settled, self.config.batch_items_max);
+        let suits = onnx.device().batch_items_max();
+        let items_max = self.config.batch_items_max.map_or(suits, NonZeroUsize::get);
+        let pipeline = OnnxPipeline::new(onnx, settled, items_max);
         let mut builder = engine(self, name, pipeline, crate::tensors::Tensors::bytes);
         // A configuration bounds its model further; what the operator set holds for all.
         if let Some(items) = schedule.queue_items_max {

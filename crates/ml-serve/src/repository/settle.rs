@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use ml_core::{Dimension, Model, Signature, TensorInfo};
+use ml_core::{Device, Dimension, Model, Signature, TensorInfo};
 
 use super::schedule::Schedule;
 use super::sequence::Plan;
@@ -224,10 +224,15 @@ fn complete_rest(config: &mut ModelConfig, model: &Model, batched: bool) {
         }));
     }
     if config.instance_group.is_empty() {
-        let (name, kind) = (config.name.clone(), Kind::Cpu.into());
+        let (kind, gpus) = match model.device() {
+            Device::Cuda(number) => (Kind::Gpu, vec![number.cast_signed()]),
+            Device::TensorRt | Device::DirectMl => (Kind::Gpu, vec![0]),
+            Device::Auto | Device::Cpu | Device::OpenVino | Device::CoreMl => (Kind::Cpu, Vec::new()),
+        };
         config.instance_group.push(ModelInstanceGroup {
-            name,
-            kind,
+            name: config.name.clone(),
+            kind: kind.into(),
+            gpus,
             count: 1,
             ..ModelInstanceGroup::default()
         });

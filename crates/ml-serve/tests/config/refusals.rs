@@ -78,7 +78,7 @@ fn a_wrong_variable_is_refused() {
 #[test]
 fn a_wrong_file_is_refused_with_its_line() {
     let cases: &[(&str, &str)] = &[
-        ("\n\nbatch_items_max = 0", " line 3: batch_items_max is 0; it takes 1 to 4096 items"),
+        ("\n\nbatch_items_max = 4097", " line 3: batch_items_max is 4097; it takes 0 to 4096 items"),
         ("\nprot = 1", " line 2: unknown setting prot; did you mean port?"),
         ("[server]\nport = 1", " line 1: unknown setting server"),
         ("port = -0x1", " line 1 column 8: integers with a radix cannot be signed, expected nothing"),

@@ -43,6 +43,10 @@ impl Backend for Gated {
         Device::Cpu
     }
 
+    fn runs_at_once(&self) -> usize {
+        1
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }

@@ -70,6 +70,10 @@ impl Backend for Tvm {
         Device::Cpu
     }
 
+    fn runs_at_once(&self) -> usize {
+        self.sessions.len()
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }
