@@ -300,5 +300,9 @@ fn cuda_answers_as_the_cpu_does() {
         outputs.get::<f32>("probabilities").unwrap().to_owned()
     };
     let (gpu, cpu) = (probabilities(&on_gpu), probabilities(&load(Device::Cpu).unwrap()));
+    std::thread::scope(|threads| {
+        let again = [(); 8].map(|()| threads.spawn(|| probabilities(&load(Device::Cuda(0)).unwrap())));
+        again.into_iter().for_each(|loaded| assert_eq!(loaded.join().unwrap(), gpu));
+    });
     assert!(gpu.iter().zip(&cpu).all(|(one, other)| (one - other).abs() < 1e-4), "{gpu} is not {cpu}");
 }

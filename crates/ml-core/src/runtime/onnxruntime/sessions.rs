@@ -182,9 +182,9 @@ impl<'a> Factory<'a> {
             }
         };
         let mut narrow_builder = finished(self.builder(intra_op, path)?)?;
-        let narrow = (0..runners.max(1)).map(|_| opened(&mut narrow_builder, path));
+        let narrow = (0..runners.max(1)).map(|_| self.opened(&mut narrow_builder, path));
         let narrow = narrow.collect::<ort::Result<_>>()?;
-        let wide_session = || opened(&mut finished(self.wide_builder(wide, path)?)?, path);
+        let wide_session = || self.opened(&mut finished(self.wide_builder(wide, path)?)?, path);
         let wide = (wide > intra_op).then(wide_session).transpose()?;
         Ok(Sessions { narrow, wide, weights: Vec::new() })
     }
@@ -240,8 +240,25 @@ impl<'a> Factory<'a> {
                 "session.optimized_model_external_initializers_min_size_in_bytes",
                 STORED_TENSOR_BYTES_MIN,
             )?;
-        opened(&mut builder, model)?;
+        self.opened(&mut builder, model)?;
         Ok(())
+    }
+
+    /// Opens a session.
+    ///
+    /// ONNX Runtime enters the domain of our operators into a list of the whole process with the first session, and does not guard the
+    /// list: of two first sessions at once, one fails. So until one was opened, they are opened one after the other; on other devices they
+    /// always are, since the first sessions of CUDA's provider race, too.
+    fn opened(&self, builder: &mut SessionBuilder, path: &Path) -> ort::Result<Session> {
+        static ENTERED: Mutex<bool> = Mutex::new(false);
+        let mut entered = ENTERED.lock().unwrap_or_else(PoisonError::into_inner);
+        if *entered && self.device == Device::Cpu {
+            drop(entered);
+            return builder.commit_from_file(path);
+        }
+        let session = builder.commit_from_file(path)?;
+        *entered = true;
+        Ok(session)
     }
 }
 
@@ -262,22 +279,6 @@ fn use_own_operators(graph: &Path) -> Result<(), NotShared> {
         copy.write(graph, WriteOptions::default())?;
     }
     Ok(())
-}
-
-/// Opens a session.
-///
-/// ONNX Runtime enters the domain of our operators into a list of the whole process with the first session, and does not guard the
-/// list: of two first sessions at once, one fails. So until one was opened, they are opened one after the other.
-fn opened(builder: &mut SessionBuilder, path: &Path) -> ort::Result<Session> {
-    static ENTERED: Mutex<bool> = Mutex::new(false);
-    let mut entered = ENTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    if *entered {
-        drop(entered);
-        return builder.commit_from_file(path);
-    }
-    let session = builder.commit_from_file(path)?;
-    *entered = true;
-    Ok(session)
 }
 
 /// Everything but the model that decides what a copy looks like: another value is another copy.
