@@ -89,6 +89,10 @@ impl Pipeline for Iris {
         Answer { species, probability }
     }
 
+    fn models(&self) -> Vec<&Model> {
+        vec![&self.model]
+    }
+
     fn example(&self) -> Option<Flower> {
         Some(flower([5.1, 3.5, 1.4, 0.2]))
     }

@@ -32,7 +32,7 @@ fn taken() -> (TcpListener, String) {
 
 #[test]
 fn what_it_cannot_start_with_is_named() {
-    let wrong_file = file("wrong.toml", "port = 0\nbatch_items_max = 0\n");
+    let wrong_file = file("wrong.toml", "port = 0\nbatch_items_max = 4097\n");
     let no_models = "there is nothing to serve: name a model folder or file, as in `ml-serve model.onnx`";
     let iris = "examples/models/iris";
     let cases: [(&[&str], i32, &[&str]); 12] = [
@@ -46,7 +46,7 @@ fn what_it_cannot_start_with_is_named() {
         (&["--port", "80a80"], 2, &["--port", "\"80a80\"", "0 to 65535"]),
         (&["--port"], 2, &["--port", "no value follows"]),
         (&["--runtime", "onnx", iris], 2, &["--runtime", "onnx", "onnxruntime"]),
-        (&["--config", &wrong_file], 2, &[&wrong_file, "line 2", "batch_items_max is 0", "1 to 4096"]),
+        (&["--config", &wrong_file], 2, &[&wrong_file, "line 2", "batch_items_max is 4097", "0 to 4096"]),
         (&["--config", "/nonexistent/serve.toml"], 2, &["/nonexistent/serve.toml", "cannot be read"]),
         (&["--port", "0"], 1, &[no_models]),
         (&["--port", "0", "/nonexistent/model"], 1, &["/nonexistent/model", "No such file"]),

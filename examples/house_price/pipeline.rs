@@ -101,4 +101,8 @@ impl Pipeline for HousePrice {
     fn format(&self, price_keur: f32) -> Price {
         Price { price_keur }
     }
+
+    fn models(&self) -> Vec<&Model> {
+        vec![&self.model]
+    }
 }

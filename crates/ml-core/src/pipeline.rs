@@ -128,8 +128,10 @@ pub trait Pipeline: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// The models that [`predict_batch`](Self::predict_batch) runs, so that what their shadows find is counted under the name of
-    /// this pipeline ([`ModelOptions::shadow_share`](crate::ModelOptions::shadow_share)). None by default.
+    /// The models that [`predict_batch`](Self::predict_batch) runs. None by default.
+    ///
+    /// An engine has no more runners than they run batches at once ([`Model::runs_at_once`]: one on a GPU), makes batches as large as suits
+    /// their devices, and counts what their shadows find under its name ([`ModelOptions::shadow_share`](crate::ModelOptions::shadow_share)).
     fn models(&self) -> Vec<&Model> {
         Vec::new()
     }

@@ -248,11 +248,14 @@ impl<'a> Factory<'a> {
     ///
     /// ONNX Runtime enters the domain of our operators into a list of the whole process with the first session, and does not guard the
     /// list: of two first sessions at once, one fails. So until one was opened, they are opened one after the other; on other devices they
-    /// always are, since the first sessions of CUDA's provider race, too.
+    /// always are, since those of CUDA's provider race, too (docling.rs #452).
     fn opened(&self, builder: &mut SessionBuilder, path: &Path) -> ort::Result<Session> {
         static ENTERED: Mutex<bool> = Mutex::new(false);
+        static ON_DEVICE: Mutex<()> = Mutex::new(());
+        let on_device = self.device != Device::Cpu;
+        let _alone = on_device.then(|| ON_DEVICE.lock().unwrap_or_else(PoisonError::into_inner));
         let mut entered = ENTERED.lock().unwrap_or_else(PoisonError::into_inner);
-        if *entered && self.device == Device::Cpu {
+        if *entered {
             drop(entered);
             return builder.commit_from_file(path);
         }
