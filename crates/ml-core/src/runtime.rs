@@ -247,7 +247,7 @@ impl Model {
 
     /// Returns how many runs can go on at once; further ones wait for the end of one. An engine has no more runners than that.
     ///
-    /// That is [`ModelOptions::threads`]`.runners`, but 1 on a GPU, which has one queue for all work.
+    /// That is [`ModelOptions::threads`]`.runners`, but 1 on a device that has one queue for all work, as a GPU has.
     pub fn runs_at_once(&self) -> usize {
         self.0.backend.runs_at_once()
     }

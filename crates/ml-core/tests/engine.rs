@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -113,10 +112,7 @@ fn single_items_that_wait_share_a_batch() {
 /// A GPU runs one batch at a time: were there more runners, what waits would be shared out among them only to wait on.
 #[test]
 fn no_runner_takes_a_batch_that_its_model_could_not_run_at_once() {
-    let plan = |runners| {
-        let wishes = ThreadWishes { runners: NonZeroUsize::new(runners), ..ThreadWishes::default() };
-        ThreadPlan::for_cpus(4, wishes)
-    };
+    let plan = |cpus| ThreadPlan::for_cpus(cpus, ThreadWishes::default());
     let iris = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/models/iris/model.onnx");
     let options = ModelOptions { runtime: RuntimeChoice::Rten, threads: plan(1), ..ModelOptions::default() };
     let model = Model::load(iris, &options).expect("the model loads");

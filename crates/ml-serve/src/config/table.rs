@@ -140,12 +140,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "batch_items_max",
         help: "most items in one run (0: 64, on a GPU 256)",
-        kind: Kind::Whole {
-            unit: "items",
-            default: 0,
-            range: 0..=4096,
-            set: |config, count| config.batch_items_max = NonZeroUsize::new(count),
-        },
+        kind: decided("items", 4096, |config, count| config.batch_items_max = NonZeroUsize::new(count)),
     },
     Setting {
         key: "queue_items_max",
@@ -292,9 +287,13 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// A number of threads where 0 leaves the decision to the server.
 const fn threads(set: fn(&mut Config, usize)) -> Kind {
-    Kind::Whole { unit: "threads", default: 0, range: 0..=1024, set }
+    decided("threads", 1024, set)
+}
+
+/// A number where 0 leaves the decision to the server.
+const fn decided(unit: &'static str, most: usize, set: fn(&mut Config, usize)) -> Kind {
+    Kind::Whole { unit, default: 0, range: 0..=most, set }
 }
 
 const fn items(default: usize, most: usize, set: fn(&mut Config, usize)) -> Kind {

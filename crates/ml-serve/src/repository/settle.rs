@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use ml_core::{Device, Dimension, Model, Signature, TensorInfo};
+use ml_core::{Dimension, Model, Signature, TensorInfo};
 
 use super::schedule::Schedule;
 use super::sequence::Plan;
@@ -224,15 +224,12 @@ fn complete_rest(config: &mut ModelConfig, model: &Model, batched: bool) {
         }));
     }
     if config.instance_group.is_empty() {
-        let (kind, gpus) = match model.device() {
-            Device::Cuda(number) => (Kind::Gpu, vec![number.cast_signed()]),
-            Device::TensorRt | Device::DirectMl => (Kind::Gpu, vec![0]),
-            Device::Auto | Device::Cpu | Device::OpenVino | Device::CoreMl => (Kind::Cpu, Vec::new()),
-        };
+        let gpu = model.device().gpu();
+        let kind = if gpu.is_some() { Kind::Gpu } else { Kind::Cpu };
         config.instance_group.push(ModelInstanceGroup {
             name: config.name.clone(),
             kind: kind.into(),
-            gpus,
+            gpus: gpu.map(u32::cast_signed).into_iter().collect(),
             count: 1,
             ..ModelInstanceGroup::default()
         });
