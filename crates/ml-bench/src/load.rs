@@ -5,6 +5,7 @@
 //! charged for the requests that had to wait meanwhile, sent or not (no coordinated omission).
 
 mod arrivals;
+mod class;
 mod drive;
 mod html;
 mod idle;

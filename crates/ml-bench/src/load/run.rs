@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use actix_web::rt::Runtime;
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::class::wait_for_turn;
 use super::drive::{Plan, Share, drive};
 use super::idle::{Idle, IdleConnections};
 use super::pacer::pace;
@@ -107,6 +108,10 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> 
 }
 
 fn client_thread(plan: Arc<Plan>, share: Share) -> Result<Tally, Error> {
+    // An open loop counts from when a request is due, so that its threads must not come late.
+    if matches!(share, Share::Clients(_)) {
+        wait_for_turn();
+    }
     Runtime::new().map_err(Error::Thread)?.block_on(drive(plan, share))
 }
 
