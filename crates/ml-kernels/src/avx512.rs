@@ -9,6 +9,23 @@ use crate::float::Product;
 use crate::gelu::{ABOVE, BELOW, LIMIT};
 use crate::layout::{Floats, LANES};
 
+/// Calls the form of a tile that is compiled for so many rows and vectors of columns. No other sizes are made: see `TILE` and `PANEL`.
+macro_rules! by_size {
+    ($rows:expr, $vectors:expr, unsafe $tile:ident $arguments:tt) => {
+        $crate::avx512::by_size!(@ $rows, $vectors, $tile $arguments, 1 2 3 4 5 6)
+    };
+    (@ $count:expr, $vectors:expr, $tile:ident $arguments:tt, $($rows:literal)*) => {
+        match ($count, $vectors) {
+            $(($rows, 1) => unsafe { $tile::<$rows, 1> $arguments },
+            ($rows, 2) => unsafe { $tile::<$rows, 2> $arguments },
+            ($rows, 3) => unsafe { $tile::<$rows, 3> $arguments },
+            ($rows, 4) => unsafe { $tile::<$rows, 4> $arguments },)*
+            _ => {}
+        }
+    };
+}
+pub(crate) use by_size;
+
 /// The proof that this machine has the instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Avx512(());
@@ -20,23 +37,8 @@ impl Avx512 {
 
     /// Computes a tile of up to [`TILE`](crate::linear::TILE) rows.
     pub(crate) fn product(self, product: Product<'_>, places: &mut [&mut [f32]], first: usize) {
-        macro_rules! by_size {
-            ($($rows:literal)*) => {
-                match (places.len(), product.bias.len()) {
-                    // SAFETY: `self` exists, so that the machine has what the function is compiled for.
-                    $(($rows, 1) => unsafe { tile::<$rows, 1>(product, places, first) },
-                    // SAFETY: As above.
-                    ($rows, 2) => unsafe { tile::<$rows, 2>(product, places, first) },
-                    // SAFETY: As above.
-                    ($rows, 3) => unsafe { tile::<$rows, 3>(product, places, first) },
-                    // SAFETY: As above.
-                    ($rows, 4) => unsafe { tile::<$rows, 4>(product, places, first) },)*
-                    // No other sizes are made: see `TILE` and `PANEL`.
-                    _ => {}
-                }
-            };
-        }
-        by_size!(1 2 3 4 5 6);
+        // SAFETY: `self` exists, so that the machine has what the function is compiled for.
+        by_size!(places.len(), product.bias.len(), unsafe tile(product, places, first));
     }
 }
 

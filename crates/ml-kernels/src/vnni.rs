@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::avx512::{add_products, first_lanes, gelu, load, store_some};
+use crate::avx512::{add_products, by_size, first_lanes, gelu, load, store_some};
 use crate::layout::{Finish, GROUP, LANES, Line, Panel};
 use crate::linear::Block;
 use crate::rows::{LARGEST, Rows, Scale};
@@ -38,23 +38,8 @@ impl Vnni {
         count: usize,
         out: &mut [f32],
     ) {
-        macro_rules! by_size {
-            ($($rows:literal)*) => {
-                match (count, panel.finish.len()) {
-                    // SAFETY: `self` exists, so that the machine has what the function is compiled for.
-                    $(($rows, 1) => unsafe { tile::<$rows, 1>(panel, block, first, out) },
-                    // SAFETY: As above.
-                    ($rows, 2) => unsafe { tile::<$rows, 2>(panel, block, first, out) },
-                    // SAFETY: As above.
-                    ($rows, 3) => unsafe { tile::<$rows, 3>(panel, block, first, out) },
-                    // SAFETY: As above.
-                    ($rows, 4) => unsafe { tile::<$rows, 4>(panel, block, first, out) },)*
-                    // No other sizes are made: see `TILE` and `PANEL`.
-                    _ => {}
-                }
-            };
-        }
-        by_size!(1 2 3 4 5 6);
+        // SAFETY: `self` exists, so that the machine has what the function is compiled for.
+        by_size!(count, panel.finish.len(), unsafe tile(panel, block, first, out));
     }
 }
 
