@@ -81,6 +81,26 @@ fn an_item_whose_time_is_over_is_not_computed() {
 }
 
 #[test]
+fn a_line_of_a_stream_has_the_time_that_its_call_wishes() {
+    let held = Held::serve(&[]);
+    let first = held.send("first", &[]);
+    let at_work = held.expect(&["first"]);
+    let late = held.send_lines(&["late", "later"], &[("X-Request-Timeout-Ms", "80")]);
+    let patient = held.send_lines(&["patient"], &[("X-Request-Timeout-Ms", "60000")]);
+    held.wait_for_waiting(3);
+    std::thread::sleep(Duration::from_millis(100));
+    at_work.pass();
+    held.expect(&["patient"]).pass();
+    check_output(&answer(first), "FIRST");
+    let late = answer(late).text();
+    let lines: Vec<serde_json::Value> =
+        late.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let codes: Vec<_> = lines.iter().map(|line| &line["error"]["code"]).collect();
+    assert_eq!(codes, ["deadline_exceeded", "deadline_exceeded"], "{late}");
+    assert_eq!(answer(patient).text(), "{\"output\":\"PATIENT\"}\n");
+}
+
+#[test]
 fn what_would_be_late_is_refused_with_the_time_after_which_it_is_not() {
     let held = Held::serve(&[]);
     // An item that takes 300 ms makes the server expect much of those that wait.

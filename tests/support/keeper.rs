@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use super::http::{Connection, Response, get, request};
-use super::process::{PATIENCE, Program, Server};
+use super::process::{Ended, PATIENCE, Program, Server};
 use super::programs::example;
 
 /// A server with one runner and a model that waits for the test.
@@ -93,6 +93,21 @@ impl Held {
         let headers = [&[("Content-Type", "application/json")], headers].concat();
         let sent =
             connection.send(&request("POST", "/models/held/predict_batch", &headers, format!("{items:?}")));
+        sent.expect("the server reads the request");
+        connection
+    }
+
+    /// Tells the server to stop, and waits until it has ended.
+    pub fn stop(self) -> Ended {
+        self.server.stop()
+    }
+
+    /// Sends lines in one call, and leaves the answers for later.
+    pub fn send_lines(&self, items: &[&str], headers: &[(&str, &str)]) -> Connection {
+        let mut connection = self.server.connect();
+        let headers = [&[("Content-Type", "application/x-ndjson")], headers].concat();
+        let lines: String = items.iter().map(|item| format!("{item:?}\n")).collect();
+        let sent = connection.send(&request("POST", "/models/held/predict_batch", &headers, lines));
         sent.expect("the server reads the request");
         connection
     }

@@ -25,6 +25,8 @@ static PRIORITY: HeaderName = HeaderName::from_static(PRIORITY_HEADER);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wishes {
     pub deadline: Option<Instant>,
+    /// From the head to the deadline, and for each part of a stream from when it was read.
+    pub timeout: Duration,
     pub priority: Priority,
 }
 
@@ -43,11 +45,17 @@ impl Wishes {
             _ => None,
         })?;
         let timeout = timeout.map_or(timeout_max, |timeout| timeout.min(timeout_max));
-        Ok(Self { deadline: Instant::now().checked_add(timeout), priority: priority.unwrap_or(usual) })
+        let deadline = Instant::now().checked_add(timeout);
+        Ok(Self { deadline, timeout, priority: priority.unwrap_or(usual) })
     }
 
     pub fn options(self, when_full: WhenFull) -> CallOptions {
         CallOptions { deadline: self.deadline, priority: self.priority, when_full, ..CallOptions::default() }
+    }
+
+    /// Options for a part of a stream that was just read: the stream may be of any length, and waits for room instead of being refused.
+    pub fn options_of_part(self) -> CallOptions {
+        CallOptions { deadline: Instant::now().checked_add(self.timeout), ..self.options(WhenFull::Wait) }
     }
 }
 

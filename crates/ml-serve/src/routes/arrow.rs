@@ -7,24 +7,18 @@ use actix_web::web::Bytes;
 use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::ArrowError;
 use futures_util::stream::{self, Stream, StreamExt};
-use ml_core::{CallOptions, Priority, WhenFull};
 
 use super::ndjson::{WINDOW_ITEMS, WINDOWS_AHEAD};
 use crate::ApiError;
 use crate::arrow::{MEDIA, Reader, Table, Writer};
-use crate::served::within;
-use crate::state::{Held, Limits};
+use crate::state::Held;
+use crate::wishes::Wishes;
 
 /// Answers a table.
 ///
 /// # Errors
 /// When the model is none of tensors, the body no table, or the table's columns are not the model's.
-pub(super) fn predict_table(
-    model: Held,
-    body: Bytes,
-    limits: Limits,
-    priority: Priority,
-) -> Result<HttpResponse, ApiError> {
+pub(super) fn predict_table(model: Held, body: Bytes, wishes: Wishes) -> Result<HttpResponse, ApiError> {
     let Some(tensors) = model.served.tensors() else {
         let wanted = "items in JSON: tables are for models of tensors and tabular ones";
         return Err(ApiError::UnsupportedMediaType { found: MEDIA.to_owned(), wanted });
@@ -46,8 +40,7 @@ pub(super) fn predict_table(
                 // Checked before: these are the columns of the same table.
                 let reader = Reader::new(tensors, &schema)
                     .map_err(|error| ArrowError::SchemaError(error.to_string()))?;
-                let options = CallOptions { priority, ..within(limits.request_timeout, WhenFull::Wait) };
-                writer.batch(tensors.call_tensors(reader.items(&piece), options).await)
+                writer.batch(tensors.call_tensors(reader.items(&piece), wishes.options_of_part()).await)
             }
         })
         .buffered(WINDOWS_AHEAD);

@@ -30,11 +30,11 @@ pub(super) async fn predict_batch(
     // Many items are work, not somebody who waits: unless told otherwise, single items go before them.
     let wishes = Wishes::read(&request, limits.request_timeout, Priority::Bulk)?;
     if media == Media::NdJson {
-        return Ok(ndjson::predict_stream(model, payload, limits, wishes.priority));
+        return Ok(ndjson::predict_stream(model, payload, limits, wishes));
     }
     let body = body::read(&request, payload, limits.body(), WANTED).await?;
     if media == Media::Arrow {
-        return arrow::predict_table(model, body, limits, wishes.priority);
+        return arrow::predict_table(model, body, wishes);
     }
     let items = items(body::text(&body)?, limits)?;
     let reply = predict::call(&*model.served, items, wishes).await?;

@@ -12,14 +12,14 @@ use actix_web::HttpResponse;
 use actix_web::rt::time::timeout;
 use actix_web::web::{Bytes, Payload};
 use futures_util::stream::{self, Stream, StreamExt};
-use ml_core::{CallOptions, Priority, WhenFull};
 
 use self::lines::{Line, Lines};
 use super::batch::Written;
 use crate::ApiError;
 use crate::body;
-use crate::served::{ItemResult, Served, within};
+use crate::served::{ItemResult, Served};
 use crate::state::{Held, Limits};
+use crate::wishes::Wishes;
 
 /// Items of a window: enough to fill the runners' batches, few enough that results leave early.
 pub(super) const WINDOW_ITEMS: usize = 256;
@@ -28,30 +28,24 @@ pub(super) const WINDOW_ITEMS: usize = 256;
 pub(super) const WINDOWS_AHEAD: usize = 2;
 
 /// Answers a stream of lines.
-pub(super) fn predict_stream(
-    model: Held,
-    payload: Payload,
-    limits: Limits,
-    priority: Priority,
-) -> HttpResponse {
+pub(super) fn predict_stream(model: Held, payload: Payload, limits: Limits, wishes: Wishes) -> HttpResponse {
     let (limit, cutter) = (limits.request_timeout, Lines::new(limits.item_bytes_max));
     let reader = Reader { payload, limit, cutter, ended: false };
     let answered = windows(reader)
         .map(move |window| {
             let model = model.clone();
-            async move { Ok::<_, actix_web::Error>(answer(&*model.served, window, limits, priority).await) }
+            async move { Ok::<_, actix_web::Error>(answer(&*model.served, window, wishes).await) }
         })
         .buffered(WINDOWS_AHEAD);
     HttpResponse::Ok().content_type("application/x-ndjson").streaming(answered)
 }
 
-async fn answer(served: &dyn Served, window: Vec<Line>, limits: Limits, priority: Priority) -> Bytes {
+async fn answer(served: &dyn Served, window: Vec<Line>, wishes: Wishes) -> Bytes {
     let items = window.iter().map(|line| match line {
         Ok(line) => body::text(line),
         Err(error) => Err(error.clone()),
     });
-    let options = CallOptions { priority, ..within(limits.request_timeout, WhenFull::Wait) };
-    let reply = served.call(items.collect(), options).await;
+    let reply = served.call(items.collect(), wishes.options_of_part()).await;
     let mut text = Vec::with_capacity(64 * reply.results.len());
     for result in &reply.results {
         write_line(&mut text, result);
