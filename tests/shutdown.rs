@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::http::{Connection, Head, chunk, get, head, request};
+use support::keeper::{Held, answer};
 use support::process::{PATIENCE, Program, Server};
 
 const BATCH: &str = "/models/iris/predict_batch";
@@ -162,6 +163,20 @@ fn the_drain_limit_ends_a_server_with_a_request_that_hangs() {
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("stopped with 2 requests unanswered"), "{}", ended.stderr);
     drop(streams);
+}
+
+#[test]
+fn a_model_that_hangs_does_not_keep_the_process() {
+    let held = Held::serve(&[]);
+    let hangs = held.send("hangs", &[("X-Request-Timeout-Ms", "100")]);
+    let at_work = held.expect(&["hangs"]);
+    assert_eq!(answer(hangs).head.status, 504);
+    let told = Instant::now();
+    let ended = held.stop();
+    assert!(told.elapsed() < Duration::from_secs(10), "it took {:?}", told.elapsed());
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("with a model that still runs"), "{}", ended.stderr);
+    drop(at_work);
 }
 
 #[test]

@@ -96,6 +96,12 @@ pub enum ServeError {
         /// Requests that got no answer.
         requests: i64,
     },
+    /// A model hangs in a batch that nobody waits for any more.
+    #[error("stopped {limit:?} after the last answer with a model that still runs")]
+    Hanging {
+        /// How long it was waited for.
+        limit: Duration,
+    },
     /// The program's own set-up failed.
     #[error(transparent)]
     SetUp(Box<dyn StdError + Send + Sync>),
@@ -288,7 +294,7 @@ impl Server {
         let (config, http_threads) = (self.factory.config, self.factory.threads.http);
         let served = System::new().block_on(serve(&config, http_threads, &state));
         state.models.close();
-        served
+        served.and(shutdown::let_go(state))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The end: stop accepting, answer what was accepted, and give up only at the limit or when told twice.
 
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
@@ -18,6 +20,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Connections that are still idle after it are closed; a caller that sends on one at that very moment sees a
 /// closed connection, as with any server that closes an idle one.
 const LAST_CALL: Duration = Duration::from_millis(400);
+
+/// A runner ends with its batch. One that nobody waits for any more gets this long: its model may hang, and the process would with it.
+const LAST_BATCH: Duration = Duration::from_secs(2);
 
 /// The signals that end the server.
 pub(crate) struct Signals {
@@ -55,6 +60,22 @@ pub(crate) async fn until_stopped(
     match state.metrics.at_work.get() {
         0 => Ok(()),
         requests => Err(ServeError::Unanswered { requests }),
+    }
+}
+
+/// Lets the models go, whose runners end with them.
+///
+/// # Errors
+/// When one of them hangs in its model: it is left to the end of the process.
+pub(crate) fn let_go(state: State) -> Result<(), ServeError> {
+    let (gone, all_gone) = channel::<()>();
+    thread::Builder::new().name("let-go".to_owned()).spawn(move || {
+        drop(state);
+        drop(gone);
+    })?;
+    match all_gone.recv_timeout(LAST_BATCH) {
+        Err(RecvTimeoutError::Timeout) => Err(ServeError::Hanging { limit: LAST_BATCH }),
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => Ok(()),
     }
 }
 
