@@ -206,11 +206,15 @@ impl<P: Pipeline> Engine<P> {
         let (mut inputs, mut leads) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
         let mut follows = Vec::new();
         for (place, input) in items {
-            match sharing.join(input, options.priority) {
+            match sharing.join(input, options) {
                 Role::Known(output) => results[place] = Ok(output),
                 Role::Lead(input, lead) => {
                     inputs.push(input);
-                    leads.push((place, lead));
+                    leads.push((place, Some(lead)));
+                }
+                Role::Alone(input) => {
+                    inputs.push(input);
+                    leads.push((place, None));
                 }
                 Role::Follow(input, follower) => {
                     results[place] = Err(Error::DeadlineExceeded);
@@ -219,8 +223,12 @@ impl<P: Pipeline> Engine<P> {
             }
         }
         let computed = Box::pin(self.compute(inputs, options, timings)).await;
+        // What was made of an old fact, or of none, is an answer for now: it is not remembered beyond the source's return.
+        let to_remember = timings.facts_are_good();
         for ((place, lead), result) in leads.into_iter().zip(computed) {
-            lead.answered(&result);
+            if let Some(lead) = lead {
+                lead.answered(&result, to_remember);
+            }
             results[place] = result;
         }
         if follows.is_empty() {

@@ -75,6 +75,11 @@ impl Timings {
         self.lookups.add(counts);
     }
 
+    /// Whether every fact that the call asked for came from its source, and in time.
+    pub(crate) fn facts_are_good(&self) -> bool {
+        self.lookups.stale == 0 && self.lookups.failed == 0
+    }
+
     pub(crate) fn set(&mut self, stage: Stage, time: Duration) {
         self.stages[stage as usize] = time;
     }

@@ -5,17 +5,26 @@ mod support;
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
 use ml_core::{
-    CacheOptions, CallOptions, Engine, Error, Full, Model, ModelOptions, Priority, RuntimeChoice, ThreadPlan,
-    ThreadWishes, WhenFull,
+    CacheOptions, CallOptions, Engine, Error, Facts, Full, Metrics, Model, ModelError, ModelOptions,
+    Pipeline, Priority, Rejection, RuntimeChoice, ThreadPlan, ThreadWishes, WhenFull,
 };
 use pollster::block_on;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 
 use support::{Item, Scripted, gate, one_runner};
+
+/// More than a queue of one byte takes, which has room for a KiB.
+const LONG: &str = match str::from_utf8(&[b'x'; 2000]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
 
 /// Predicts the items and returns each result, an error as its code.
 fn results(engine: &Engine<Scripted>, items: Vec<Item>) -> Vec<Result<i64, &'static str>> {
@@ -290,6 +299,70 @@ fn an_engine_that_shares_nothing_computes_each_call() {
 }
 
 #[test]
+fn an_item_follows_no_equal_one_that_may_be_answered_too_late_for_it() {
+    let hour = Duration::from_secs(3600);
+    let (soon, late) = (Some(Instant::now() + hour), Some(Instant::now() + 2 * hour));
+    for (first, second, computed) in
+        [(None, soon, 2), (late, soon, 2), (soon, late, 1), (soon, soon, 1), (soon, None, 1), (None, None, 1)]
+    {
+        let (gate, keeper) = gate();
+        let engine = one_runner(Scripted { gate: Some(gate), ..Scripted::default() }).start();
+        let busy = occupy(&engine, &keeper);
+        let call = |deadline| {
+            let options = CallOptions { deadline, ..CallOptions::default() };
+            engine.call(vec![Item::Good(7)], options).boxed()
+        };
+        let mut calls = [first, second].map(call);
+        for call in &mut calls {
+            assert!(call.as_mut().now_or_never().is_none());
+        }
+        keeper.let_pass();
+        assert_eq!(keeper.next_batch(), vec![Item::Good(7); computed], "{first:?}, then {second:?}");
+        keeper.let_pass();
+        let (_, answers) = block_on(join(busy, join_all(calls)));
+        assert!(answers.iter().all(|answer| answer.results == [Ok(14)]));
+    }
+}
+
+#[test]
+fn items_too_large_for_the_queue_are_told_so_however_patient_their_call_is() {
+    let engine = one_runner(Scripted::default()).queue_bytes_max(1).start();
+    for when_full in [WhenFull::Refuse, WhenFull::Wait] {
+        let options = CallOptions { when_full, priority: Priority::Bulk, ..CallOptions::default() };
+        // What an item weighs is what its hash covers: its text here.
+        let items = vec![Item::WithFact(1, LONG, ""), Item::WithFact(2, LONG, "")];
+        let results = block_on(engine.call(items, options)).results;
+        let codes: Vec<_> = results.into_iter().map(|result| result.map_err(|error| error.code())).collect();
+        assert_eq!(codes, [Err("call_too_large"); 2], "{when_full:?}");
+    }
+}
+
+#[test]
+fn features_that_panic_when_they_are_dropped_unrun_cost_nobody_an_answer() {
+    let (gate, keeper) = gate();
+    let engine = one_runner(Scripted { gate: Some(gate), ..Scripted::default() }).start();
+    let busy = occupy(&engine, &keeper);
+    let soon =
+        CallOptions { deadline: Some(Instant::now() + Duration::from_millis(5)), ..CallOptions::default() };
+    let mut late = engine.call((1..=3).map(Item::Bomb).collect(), soon).boxed();
+    let mut left = engine.call((4..=6).map(Item::Bomb).collect(), CallOptions::default()).boxed();
+    let mut good = engine.predict(Item::Good(1)).boxed();
+    assert!(late.as_mut().now_or_never().is_none());
+    assert!(left.as_mut().now_or_never().is_none());
+    assert!(good.as_mut().now_or_never().is_none());
+    drop(left);
+    std::thread::sleep(Duration::from_millis(10));
+    keeper.let_pass();
+    assert_eq!(keeper.next_batch(), [Item::Good(1)]);
+    keeper.let_pass();
+    let (_, (late, good)) = block_on(join(busy, join(late, good)));
+    assert_eq!(late.results, vec![Err(Error::DeadlineExceeded); 3]);
+    assert_eq!(good, Ok(2));
+    // The runner is free again, and so is the room: nothing is expected to wait.
+    assert_eq!((engine.waiting_items(), engine.estimated_wait(Priority::Bulk)), (0, Duration::ZERO));
+}
+
+#[test]
 fn a_remembered_answer_is_not_computed_again_and_an_error_is_not_remembered() {
     let pipeline = Scripted::default();
     let (computed, cleaned) = (pipeline.computed.clone(), pipeline.cleaned_on.clone());
@@ -374,14 +447,72 @@ fn what_cannot_be_answered_in_time_is_refused_at_the_door() {
 
 /// Features that panic when they are dropped: on the runner, outside anything that the model does.
 #[test]
-fn a_runner_that_dies_is_replaced() {
+fn features_that_panic_when_they_are_dropped_cost_nobody_an_answer() {
     let engine = one_runner(Scripted::default()).start();
+    assert_eq!(results(&engine, (0..3).map(Item::Bomb).collect()), [Ok(0), Ok(0), Ok(0)]);
     for round in 0..3 {
         let result = engine.predict_blocking(Item::Bomb(round));
         assert_eq!(result, Ok(0), "its answer was there before it went off");
         assert_eq!(engine.predict_blocking(Item::Good(round)), Ok(round * 2));
         assert!(engine.is_running());
     }
+}
+
+/// A model whose predictions panic when they are dropped unformatted, and whose runs wait for the test twice.
+struct Fragile(Arc<Barrier>);
+
+struct Glass(i64);
+
+impl Drop for Glass {
+    fn drop(&mut self) {
+        assert!(self.0 >= 0, "scripted panic of a prediction");
+    }
+}
+
+impl Pipeline for Fragile {
+    type Input = i64;
+    type Features = i64;
+    type Prediction = Glass;
+    type Output = i64;
+
+    fn validate(&self, _: &i64) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    fn clean(&self, number: i64, _: &Facts) -> Result<i64, Rejection> {
+        Ok(number)
+    }
+
+    fn predict_batch(&self, batch: &[i64]) -> Result<Vec<Glass>, ModelError> {
+        if batch.contains(&-1) {
+            self.0.wait();
+            self.0.wait();
+        }
+        Ok(batch.iter().copied().map(Glass).collect())
+    }
+
+    fn format(&self, glass: Glass) -> i64 {
+        glass.0
+    }
+}
+
+#[test]
+fn a_runner_that_dies_is_replaced() {
+    let barrier = Arc::new(Barrier::new(2));
+    let (metrics, mut page) = (Metrics::default(), Registry::default());
+    metrics.register(&mut page);
+    let builder = Engine::builder(Fragile(Arc::clone(&barrier))).metrics(&metrics, "fragile");
+    let engine = builder.threads(ThreadPlan::for_cpus(1, ThreadWishes::default())).start();
+    let mut leaves = engine.predict(-1).boxed();
+    assert!(leaves.as_mut().now_or_never().is_none());
+    barrier.wait(); // It is at the model.
+    drop(leaves);
+    barrier.wait(); // Its prediction is nobody's: the runner drops it.
+    assert_eq!([1, 2, 3].map(|number| engine.predict_blocking(number)), [Ok(1), Ok(2), Ok(3)]);
+    assert!(engine.is_running());
+    let mut text = String::new();
+    encode(&mut text, &page).expect("it can be written");
+    assert!(text.contains("runners_replaced_total{model=\"fragile\"} 1\n"), "{text}");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, join, join_all, poll_immediate, select};
 use ml_core::{
-    BreakerOptions, CallOptions, Engine, LookupCache, LookupCounts, LookupError, Otherwise, RetryOptions,
-    Source, blocking, each,
+    BreakerOptions, CacheOptions, CallOptions, Engine, LookupCache, LookupCounts, LookupError, Otherwise,
+    RetryOptions, Source, blocking, each,
 };
 use pollster::block_on;
 
@@ -102,6 +102,27 @@ fn a_fresh_answer_may_be_made_of_remembered_facts() {
         assert_eq!(answer.results, [Ok(4)]);
     }
     assert_eq!(desk.fetches(), 1);
+}
+
+#[test]
+fn an_answer_made_without_its_fact_is_not_remembered_beyond_the_sources_return() {
+    let sources = [
+        Source::new(Desk::scripted(&[Act::Fail])).when_failing(Otherwise::Value(5)).retry(once()),
+        Source::new(Desk::scripted(&[Act::Fail])).when_failing(Otherwise::Nothing).retry(once()),
+        Source::new(Desk::scripted(&[Act::Answer, Act::Fail]))
+            .cache(never_fresh().stale_on_failure(HOUR))
+            .retry(once()),
+    ];
+    for (source, [first, then]) in sources.into_iter().zip([[5, 2], [-1000, 2], [1, 3]]) {
+        let builder = one_runner(Scripted::default()).cache(CacheOptions::default(), |_| 8);
+        let engine = builder.lookup("desk", source).start();
+        if then == 3 {
+            // Its first answer is remembered as a fact, which the failure after it makes use of.
+            assert_eq!(engine.predict_blocking(Item::WithFact(7, "desk", "anna")), Ok(16));
+        }
+        assert_eq!(ask(&engine, "anna"), Ok(first), "the source is down");
+        assert_eq!(["anna"; 2].map(|id| ask(&engine, id)), [Ok(then), Ok(then)], "the source is back");
+    }
 }
 
 #[test]

@@ -99,6 +99,11 @@ impl<T> Tickets<T> {
         self.slots.start = end;
         Self { shared: Arc::clone(&self.shared), slots }
     }
+
+    /// Answers all that are left with an error.
+    pub fn refuse(&mut self, error: &Error) {
+        self.for_each(|ticket| ticket.answer(Err(error.clone()), Duration::ZERO, Duration::ZERO));
+    }
 }
 
 impl<T> Iterator for Tickets<T> {

@@ -153,7 +153,9 @@ impl<P: Pipeline> EngineBuilder<P> {
         let runners = self.threads.runners.min(runs_at_once.unwrap_or(usize::MAX)).max(1);
         let metrics = self.metrics.of_model(&self.name);
         models.iter().for_each(|model| model.count_shadow(&self.metrics.shadows, &self.name));
-        let sizes = pipeline.batch_sizes();
+        let mut sizes = pipeline.batch_sizes();
+        sizes.retain(|size| *size > 0);
+        sizes.sort_unstable();
         let suits = models.iter().map(|model| model.device().batch_items_max()).min();
         let suits = suits.unwrap_or_else(|| Device::Cpu.batch_items_max());
         let items_max = self.batch_items_max.unwrap_or(suits);

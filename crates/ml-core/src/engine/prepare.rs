@@ -202,6 +202,13 @@ pub(super) fn guarded<R>(stage: Stage, work: impl FnOnce() -> Result<R, Error>) 
         .unwrap_or_else(|panic| Err(Error::Panicked { stage, reason: panic_message(&*panic) }))
 }
 
+/// Drops features, whatever their own code does then.
+pub(super) fn dropped<F>(features: F) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(features))) {
+        tracing::error!(reason = panic_message(&*panic), "features panicked when they were dropped");
+    }
+}
+
 /// Returns the text of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();

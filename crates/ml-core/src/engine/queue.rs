@@ -21,6 +21,7 @@ use super::answer::{Ticket, Tickets};
 use super::batch::{Closed, Shape};
 use super::metrics::EngineMetrics;
 use super::pace::Pace;
+use super::prepare::dropped;
 use super::room::{Claim, Claims, Room};
 use super::sync::{Condvar, Mutex, MutexGuard};
 use super::waiting::{Entry, Priority, Taken, Waiting};
@@ -184,13 +185,14 @@ impl<P: Pipeline> Queue<P> {
         let mut items = items.into_iter();
         while items.len() > 0 {
             let items: Vec<_> = items.by_ref().take(part_items).collect();
-            let tickets = tickets.split_off_first(items.len());
+            let part = tickets.split_off_first(items.len());
             let bytes = bytes_per_item * items.len();
-            let pushed = self.push_part(Load { items, tickets, bytes }, options).await;
+            let pushed = self.push_part(Load { items, tickets: part, bytes }, options).await;
             if options.when_full == WhenFull::Refuse {
                 pushed?;
-            } else if pushed.is_err() {
-                break; // Closed. What was taken in is answered; the tickets dropped here answer for the rest.
+            } else if let Err(error) = pushed {
+                tickets.refuse(&error); // What was taken in is answered by the runners.
+                break;
             }
             // What follows a part that was taken in is waited for: a call is not refused when it is half done.
             options.when_full = WhenFull::Wait;
@@ -198,15 +200,16 @@ impl<P: Pipeline> Queue<P> {
         Ok(())
     }
 
-    async fn push_part(&self, load: Load<P>, options: CallOptions) -> Result<Option<Call<'_, P>>, Error> {
+    async fn push_part(&self, mut load: Load<P>, options: CallOptions) -> Result<Option<Call<'_, P>>, Error> {
         let (count, priority) = (load.items.len(), options.priority);
-        let claims = match options.when_full {
-            WhenFull::Wait => Box::pin(self.room.wait(count, load.bytes, priority)).await?,
+        let claimed = match options.when_full {
+            WhenFull::Wait => Box::pin(self.room.wait(count, load.bytes, priority)).await,
             WhenFull::Refuse => {
                 let taken = self.room.try_take(count, load.bytes, priority);
-                taken.map_err(|full| self.refusal(full, priority))?
+                taken.map_err(|full| self.refusal(full, priority))
             }
         };
+        let claims = claimed.inspect_err(|error| load.tickets.refuse(error))?;
         match self.take_in(load, claims, options)? {
             Wake::No => {}
             Wake::Now if count == 1 => self.work.notify_one(),
@@ -348,13 +351,19 @@ impl<P: Pipeline> Queue<P> {
     }
 
     /// Answers what came too late and drops what was left behind.
+    ///
+    /// Features that panic when they are dropped cost nobody else anything: the batch beside them has still to be run.
     fn settle(&self, taken: Taken<Job<P>>, now: Instant) {
         self.metrics.abandoned(taken.abandoned.len());
-        self.room.give_back(taken.abandoned.iter().map(|entry| entry.item.claim));
+        let gone = || taken.abandoned.iter().chain(&taken.expired);
+        self.room.give_back(gone().map(|entry| entry.item.claim));
+        for entry in taken.abandoned {
+            dropped(entry.item.features);
+        }
         for entry in taken.expired {
-            let Job { ticket, enqueued, claim, .. } = entry.item;
-            self.room.give_back([claim]);
+            let Job { features, ticket, enqueued, .. } = entry.item;
             ticket.answer(Err(Error::DeadlineExceeded), now.duration_since(enqueued), Duration::ZERO);
+            dropped(features);
         }
     }
 
@@ -404,14 +413,9 @@ impl<P: Pipeline> State<P> {
 
     /// Returns how long a new item would wait for one of the runners, and how long its batch would take then.
     fn estimate(&self, priority: Priority, runners: usize) -> (Duration, Duration) {
-        let runners = runners.max(1);
         let batch = self.seconds_per_batch.mean;
         let work = self.waiting.cost_before(priority) as f64 * self.seconds_per_cost.mean;
-        // Runners at work are half-way through their batches, on average.
-        let busy = self.roster.busy();
-        let at_work = busy as f64 * batch / 2.0;
-        let wait = if busy < runners { 0.0 } else { (work + at_work) / runners as f64 };
-        (seconds(wait), seconds(batch))
+        (seconds(wait_behind(work, batch, self.roster.busy(), runners)), seconds(batch))
     }
 
     fn learn(&mut self, run: Run, time: Duration) {
@@ -459,6 +463,17 @@ impl Average {
     }
 }
 
+/// Estimates how long a new item waits for one of the `runners`, in seconds, behind so much work that waits and batches of that length
+/// that run.
+fn wait_behind(work: f64, batch: f64, busy: usize, runners: usize) -> f64 {
+    // One that is free takes the new item only if nothing goes before that: it may be between two batches.
+    if busy < runners && work == 0.0 {
+        return 0.0;
+    }
+    // Runners at work are half-way through their batches, on average.
+    (work + busy as f64 * batch / 2.0) / runners.max(1) as f64
+}
+
 /// Says how much of the time `left` a call that is being prepared keeps for the model, which is expected to need `needed`.
 ///
 /// That is an estimate: half of its time a call may take whatever the other half is going to be worth.
@@ -472,6 +487,24 @@ mod shuttle_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_item_waits_for_what_goes_before_it_also_while_a_runner_is_between_two_batches() {
+        for (work, busy, runners, expected) in [
+            (0.0, 0, 2, 0.0),
+            (0.0, 1, 2, 0.0),
+            (0.0, 2, 2, 1.0),
+            (6.0, 2, 2, 4.0),
+            (6.0, 1, 2, 3.5),
+            (6.0, 0, 2, 3.0),
+        ] {
+            assert_eq!(
+                wait_behind(work, 2.0, busy, runners),
+                expected,
+                "{work} s behind {busy} of {runners}"
+            );
+        }
+    }
 
     #[test]
     fn a_call_keeps_the_time_that_the_model_needs_and_no_more_than_half_of_its_own() {

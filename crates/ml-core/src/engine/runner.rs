@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::{Error, ModelError, Pipeline, Stage};
 
 use super::metrics::EngineMetrics;
-use super::prepare::panic_message;
+use super::prepare::{dropped, panic_message};
 use super::queue::{Batch, Call, Queue, Run};
 
 /// A caller that helps does so for so many batches in a row: its thread has other things to do.
@@ -21,6 +21,8 @@ pub(super) struct Runners<P: Pipeline> {
     /// Runs batches on the threads of callers.
     helper: Runner<P>,
     threads: Vec<JoinHandle<()>>,
+    /// How many were asked for.
+    wanted: usize,
 }
 
 impl<P: Pipeline> Runners<P> {
@@ -34,7 +36,7 @@ impl<P: Pipeline> Runners<P> {
             let spawned = thread::Builder::new().name(name).spawn(move || runner.run());
             spawned.inspect_err(|error| tracing::error!(%error, "a runner thread could not be started")).ok()
         });
-        Self { threads: threads.collect(), helper: runner() }
+        Self { threads: threads.collect(), helper: runner(), wanted: count }
     }
 
     /// Runs on this thread what it is quicker to run than to wake a runner for; what is left then wakes one.
@@ -52,7 +54,7 @@ impl<P: Pipeline> Runners<P> {
     }
 
     pub fn all_alive(&self) -> bool {
-        !self.threads.is_empty() && !self.threads.iter().any(JoinHandle::is_finished)
+        self.threads.len() == self.wanted && !self.threads.iter().any(JoinHandle::is_finished)
     }
 }
 
@@ -78,8 +80,8 @@ struct Runner<P: Pipeline> {
 impl<P: Pipeline> Runner<P> {
     /// Runs batches until the queue is closed and empty.
     ///
-    /// A panic of the model is caught where it happens. One from elsewhere (features that panic when they are dropped)
-    /// ends this runner's turn: its items are answered with an error, and the runner begins anew.
+    /// A panic of the model is caught where it happens, and so is one of features that are dropped. One from elsewhere (predictions
+    /// that panic when they are dropped) ends this runner's turn: its items are answered with an error, and the runner begins anew.
     fn run(&self) {
         while !self.survives(|| self.run_batches()) {}
     }
@@ -117,6 +119,8 @@ impl<P: Pipeline> Runner<P> {
         for ((ticket, queued), result) in waits.into_iter().zip(results) {
             ticket.answer(result, queued, predicted);
         }
+        // One by one: of two that panic in the same drop of them all, the second would end the process.
+        features.into_iter().for_each(dropped);
     }
 
     /// Predicts a batch; one that fails is split until the guilty item is alone. Also says whether one run was enough.

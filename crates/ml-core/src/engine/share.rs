@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use ahash::RandomState;
 use crossbeam_utils::CachePadded;
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::{Error, Pipeline};
 
+use super::CallOptions;
 use super::cache::Cache;
 use super::metrics::EngineMetrics;
 use super::waiting::Priority;
@@ -23,8 +25,23 @@ const SHARDS: usize = 32;
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// What the first of equal items leaves for the others; there is no channel until somebody follows.
-type Flight<T> = Option<watch::Sender<Option<Result<T>>>>;
+/// The way to those that follow an item.
+type Followers<T> = watch::Sender<Option<Result<T>>>;
+
+/// What the first of equal items leaves for the others.
+struct Flight<T> {
+    /// When its caller stops waiting.
+    deadline: Option<Instant>,
+    /// There is no channel until somebody follows.
+    followers: Option<Followers<T>>,
+}
+
+impl<T> Flight<T> {
+    /// Whether an item with this deadline can wait for this one, which is more urgent or has no later deadline.
+    fn suits(&self, deadline: Option<Instant>) -> bool {
+        deadline.is_none_or(|own| self.deadline.is_some_and(|leader| leader <= own))
+    }
+}
 
 type Shard<P> =
     HashMap<Key<<P as Pipeline>::Input>, Flight<<P as Pipeline>::Output>, BuildHasherDefault<Known>>;
@@ -84,6 +101,8 @@ pub(super) enum Role<'a, P: Pipeline> {
     Known(P::Output),
     /// Be computed, and tell those that follow.
     Lead(P::Input, Lead<'a, P>),
+    /// Be computed although an equal item is in flight, whose answer may come too late for this one.
+    Alone(P::Input),
     /// Wait for the answer of an equal item; the input is needed again should that one give up.
     Follow(P::Input, Follower<P::Output>),
 }
@@ -101,7 +120,7 @@ impl<P: Pipeline> Sharing<P> {
     }
 
     /// Tells an item whether its answer is known, on its way, or up to it.
-    pub fn join(&self, input: P::Input, priority: Priority) -> Role<'_, P> {
+    pub fn join(&self, input: P::Input, options: CallOptions) -> Role<'_, P> {
         if let Some(cache) = &self.cache {
             let known = cache.get(&input);
             self.metrics.cache(known.is_some());
@@ -109,12 +128,14 @@ impl<P: Pipeline> Sharing<P> {
                 return Role::Known(output);
             }
         }
+        let CallOptions { priority, deadline, .. } = options;
         let hash = self.hasher.hash_one((&input, priority));
         let key = Key { hash, input: Arc::new(input.clone()), priority };
         let mut shard = self.shard(&key);
         match shard.entry(key) {
+            Entry::Occupied(flight) if !flight.get().suits(deadline) => Role::Alone(input),
             Entry::Occupied(mut flight) => {
-                let sender = flight.get_mut().get_or_insert_with(|| watch::channel(None).0);
+                let sender = flight.get_mut().followers.get_or_insert_with(|| watch::channel(None).0);
                 let follower = Follower(sender.subscribe());
                 drop(shard);
                 self.metrics.coalesced(1);
@@ -122,7 +143,7 @@ impl<P: Pipeline> Sharing<P> {
             }
             Entry::Vacant(place) => {
                 let lead = Lead { sharing: self, key: place.key().clone(), over: false };
-                place.insert(None);
+                place.insert(Flight { deadline, followers: None });
                 Role::Lead(input, lead)
             }
         }
@@ -138,25 +159,25 @@ pub(super) struct Lead<'a, P: Pipeline> {
 }
 
 impl<P: Pipeline> Lead<'_, P> {
-    /// Passes the result on to the followers and the cache.
+    /// Passes the result on to the followers, and where it is one `to_remember` to the cache.
     ///
     /// A result that says something about this call rather than about the item is not passed on.
-    pub fn answered(mut self, result: &Result<P::Output>) {
-        if let (Some(cache), Ok(output)) = (&self.sharing.cache, result) {
+    pub fn answered(mut self, result: &Result<P::Output>, to_remember: bool) {
+        if let (Some(cache), Ok(output), true) = (&self.sharing.cache, result, to_remember) {
             cache.insert(&self.key.input, output.clone());
         }
-        let flight = self.end();
-        if let Some(followers) = flight.filter(|_| is_of_the_item(result)) {
+        let followers = self.end();
+        if let Some(followers) = followers.filter(|_| is_of_the_item(result)) {
             // That nobody waits any more is no error.
             drop(followers.send(Some(result.clone())));
         }
     }
 
-    fn end(&mut self) -> Flight<P::Output> {
+    fn end(&mut self) -> Option<Followers<P::Output>> {
         if std::mem::replace(&mut self.over, true) {
             return None;
         }
-        self.sharing.shard(&self.key).remove(&self.key).flatten()
+        self.sharing.shard(&self.key).remove(&self.key)?.followers
     }
 }
 

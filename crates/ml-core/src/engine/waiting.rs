@@ -23,7 +23,7 @@ pub enum Priority {
 /// While bulk items wait, at most this many batches in a row are led by an interactive item.
 const INTERACTIVE_BATCHES_MAX: usize = 7;
 
-/// No item is overtaken by more than this many that arrived after it with the same priority.
+/// No item is overtaken by more than this many that arrived after it with the same priority, or than a batch holds where that is more.
 pub(super) const OVERTAKEN_ITEMS_MAX: usize = 1024;
 
 /// A batch is formed from this many times as many of the oldest items as it may hold, so that a long queue costs no
@@ -153,7 +153,11 @@ fn take_batch<T>(
     }
     let head = earliest(&candidates);
     let own = candidates.len();
-    let (others, more) = second.candidates(window, now, 1);
+    let (others, mut more) = second.candidates(window, now, 1);
+    if second.is_owed(shape) {
+        // The other priority's oldest has been overtaken enough, too: those that fill up come in order of arrival.
+        (0..more.len()).for_each(|place| more[place].rank += place);
+    }
     candidates.extend(more);
     let Chosen { indices, closed } = choose(&candidates, head, shape, line);
     let (mine, theirs) = indices.split_at(indices.partition_point(|index| *index < own));
@@ -245,9 +249,9 @@ impl<T> Lane<T> {
 
     /// Whether one more batch out of order could overtake the oldest item more often than is allowed.
     fn is_owed(&self, shape: &Shape) -> bool {
-        let limit = OVERTAKEN_ITEMS_MAX.saturating_sub(shape.items_max);
+        let limit = OVERTAKEN_ITEMS_MAX.max(shape.items_max);
         // An older item was overtaken whenever a younger one was, so the oldest was overtaken most.
-        self.oldest(1).any(|(_, oldest)| oldest.overtaken > limit)
+        self.oldest(1).any(|(_, oldest)| oldest.overtaken + shape.items_max > limit)
     }
 
     /// Takes the entries of these slots, which ascend, and notes whom they overtake.

@@ -157,6 +157,28 @@ proptest! {
     }
 }
 
+/// Bulk items that suit interactive ones fill up their batches, and so overtake an older bulk item of another length.
+#[test]
+fn no_flood_of_another_priority_keeps_an_item_waiting_for_ever() {
+    const LONG: Line = Line::new(1.0, 1e-6);
+    for items_max in [64, 256, 2048] {
+        let now = Instant::now();
+        let mut waiting = waiting([(Priority::Bulk, Entry::new(0, 500, None))]);
+        let mut before = 0;
+        loop {
+            waiting.push(Priority::Interactive, Entry::new(1, 20, None));
+            (0..items_max).for_each(|_| waiting.push(Priority::Bulk, Entry::new(2, 20, None)));
+            let batch = waiting.take(now, &shape(items_max), Some(LONG), |_| false).batch;
+            if batch.iter().any(|entry| entry.item == 0) {
+                break;
+            }
+            before += batch.iter().filter(|entry| entry.item == 2).count();
+        }
+        let most = OVERTAKEN_ITEMS_MAX.max(items_max);
+        assert!(before <= most, "overtaken by {before} in batches of up to {items_max}");
+    }
+}
+
 /// A patient item of an odd length among a flood of items that suit each other and are all more urgent.
 #[test]
 fn no_flood_keeps_an_item_waiting_for_ever() {
