@@ -547,7 +547,10 @@ fn the_examples_of_the_document_work() {
             line.split("127.0.0.1:8080").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
         let body = line.split_once(" -d '").and_then(|(_, rest)| rest.split_once('\'')).map(|(body, _)| body);
         let Some(body) = body else { continue };
-        let response = server.ask(&request("POST", path, &[("Content-Type", "application/json")], body));
+        let json = line.contains("-H 'content-type: application/json'");
+        // What curl says of a body otherwise.
+        let media = if json { "application/json" } else { "application/x-www-form-urlencoded" };
+        let response = server.ask(&request("POST", path, &[("Content-Type", media)], body));
         assert_eq!(response.head.status, 200, "{line}: {}", response.text());
         asked += 1;
     }

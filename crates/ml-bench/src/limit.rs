@@ -15,7 +15,9 @@ mod tokens;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use ml_core::{LoadError, Model, ModelError, ModelOptions, RuntimeChoice, ThreadPlan, ThreadWishes};
+use ml_core::{
+    LoadError, Model, ModelError, ModelOptions, OptimisedCopy, RuntimeChoice, ThreadPlan, ThreadWishes,
+};
 
 use crate::{Dataset, Error, Line};
 
@@ -58,6 +60,8 @@ pub struct Workload {
     pub field: String,
     /// How many items, from the first on, one pass runs.
     pub items: NonZeroUsize,
+    /// Whether the model is loaded as a server loads it; without a copy the runtime runs the file as it is, with no operator of ours.
+    pub optimised_copy: OptimisedCopy,
 }
 
 /// Why the model could not be run.
@@ -125,7 +129,8 @@ impl Workload {
         };
         // A run that no engine started gets the wide session: it has exactly the threads asked for.
         let threads = ThreadPlan { wide: width.threads.get(), ..ThreadPlan::detect(wishes) };
-        let options = ModelOptions { runtime: self.runtime, threads, ..ModelOptions::default() };
+        let (runtime, optimised_copy) = (self.runtime, self.optimised_copy);
+        let options = ModelOptions { runtime, threads, optimised_copy, ..ModelOptions::default() };
         Ok(Model::load(&self.model, &options)?)
     }
 

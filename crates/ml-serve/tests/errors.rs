@@ -96,7 +96,8 @@ fn a_refusal_says_when_to_come_back_where_that_helps() {
 #[test]
 fn the_documents_list_is_the_codes_list() {
     let mut text = String::from(
-        "# Errors\n\nEvery refusal is a JSON body `{\"code\", \"message\", …}`: the code is stable and for programs, the message\n\
+        "# Errors\n\nEvery refusal of `/models/…` and of the server's own routes is a JSON body `{\"code\", \"message\", …}` (other\n\
+         protocols have their own forms with the same statuses: [protocols.md](protocols.md)). The code is stable and for programs, the message\n\
          names the value and the limit and is for people. `field`, `rule`, `value`, `limit` and `retry_after_s` are there\n\
          where they are known; `retry_after_s` is also the header `retry-after`. In a batch, an item's error stands in its\n\
          place as `{\"error\": {…}}` and the status is 200, unless the whole call was refused.\n\n\

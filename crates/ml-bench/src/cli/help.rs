@@ -101,6 +101,7 @@ before; a batch is padded with zeros to its longest item.
   --orders WORD,...    arrival: as they come, sorted: by length, the longest first (arrival,sorted)
   --runtime WORD       auto, onnxruntime or rten (auto)
   --latency            time one item alone too, with 1 thread up to all CPUs
+  --no-optimised-copy  run the file as it is, by the runtime alone (as servers do: the optimised copy, with our operators)
   --json FILE          write the report there too
   --html FILE          write it as a page with plots there too
 ";

@@ -99,6 +99,9 @@ pub struct LimitTarget {
     /// Items in one pass; passes are repeated for as long as the scenario counts.
     #[serde(default = "items")]
     pub items: NonZeroUsize,
+    /// Whether the optimised copy runs, with operators of ours, as in a server; else the file as it is.
+    #[serde(default = "optimised_copy")]
+    pub optimised_copy: bool,
 }
 
 /// A load.
@@ -145,6 +148,10 @@ fn text() -> String {
 
 fn one() -> NonZeroUsize {
     NonZeroUsize::MIN
+}
+
+fn optimised_copy() -> bool {
+    true
 }
 
 fn items() -> NonZeroUsize {

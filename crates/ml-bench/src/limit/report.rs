@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
+use ml_core::OptimisedCopy;
 use serde::Serialize;
 
 use super::{AloneReport, Case, Workload};
@@ -19,6 +20,8 @@ pub struct LimitReport {
     pub model: String,
     /// What ran it.
     pub runtime: String,
+    /// Whether it ran the optimised copy, with operators of ours.
+    pub optimised_copy: bool,
     /// Items in one pass.
     pub items: usize,
     /// Passes of each combination.
@@ -58,6 +61,7 @@ impl LimitReport {
         Self {
             model: workload.model.display().to_string(),
             runtime: runtime.to_owned(),
+            optimised_copy: workload.optimised_copy == OptimisedCopy::BesideModel,
             items,
             rounds: rounds.get(),
             cases,

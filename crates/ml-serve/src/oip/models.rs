@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::rt::time::timeout;
+use futures_util::future::try_join_all;
 use ml_core::{CallOptions, Timings, WhenFull};
 
 use super::Refusal;
@@ -15,7 +16,8 @@ use crate::state::{Held, Model, State};
 use crate::tensors::Tensors;
 use crate::wishes::in_time;
 
-/// The longest that a readiness check may take: probes of common orchestrators give up soon after.
+/// The longest that a readiness check may take. Probes that give up earlier, as those of Kubernetes do unless told otherwise, take that for
+/// a failure, too.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A model as a request names it.
@@ -72,10 +74,9 @@ impl Found {
 
 /// Makes every model prove that it works.
 pub(crate) async fn all_ready(state: &State) -> Result<(), ApiError> {
-    for model in state.models.all() {
-        ready(state, &model).await?;
-    }
-    Ok(())
+    let models = state.models.all();
+    // At once: one after the other, each might take as long as a probe has patience for all.
+    try_join_all(models.iter().map(|model| ready(state, model))).await.map(drop)
 }
 
 /// Makes a model prove that it works, while the server takes requests at all.

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::thread;
 
-use ml_core::RuntimeChoice;
+use ml_core::{OptimisedCopy, RuntimeChoice};
 
 use super::common::{counts, outputs};
 use crate::cli::flags::{Flags, Syntax};
@@ -26,7 +26,7 @@ pub(super) const SYNTAX: Syntax = Syntax {
         "json",
         "html",
     ],
-    switches: &["latency"],
+    switches: &["latency", "no-optimised-copy"],
 };
 
 pub(super) fn read(flags: &Flags) -> Result<Command, CliError> {
@@ -38,6 +38,11 @@ pub(super) fn read(flags: &Flags) -> Result<Command, CliError> {
             tokenizer: flags.path("tokenizer")?,
             field: flags.text("field")?.unwrap_or_else(|| "text".to_owned()),
             items: flags.count_or("items", 512)?,
+            optimised_copy: if flags.switch("no-optimised-copy") {
+                OptimisedCopy::Never
+            } else {
+                OptimisedCopy::BesideModel
+            },
         },
         widths: widths(flags)?,
         batches: match counts(flags, "batches")? {

@@ -73,7 +73,7 @@ pub fn build(runtime: &LoadedRuntime, model: &Path, options: &ModelOptions) -> o
         Ok(Some(sessions)) => return Ok(sessions),
         Ok(None) => {}
         Err(reason) => {
-            tracing::info!(model = %model.display(), %reason, "each session has weights of its own");
+            tracing::warn!(model = %model.display(), %reason, "no optimised copy: each session has weights of its own");
         }
     }
     factory.sessions(model, GraphOptimizationLevel::All, None)
