@@ -88,7 +88,8 @@ fn a_line_of_a_stream_has_the_time_that_its_call_wishes() {
     let late = held.send_lines(&["late", "later"], &[("X-Request-Timeout-Ms", "80")]);
     let patient = held.send_lines(&["patient"], &[("X-Request-Timeout-Ms", "60000")]);
     held.wait_for_waiting(3);
-    std::thread::sleep(Duration::from_millis(100));
+    // A request that is sent later, with as much time, says when that of the lines is over.
+    check(&answer(held.send("clock", &[("X-Request-Timeout-Ms", "80")])), 504, "deadline_exceeded");
     at_work.pass();
     held.expect(&["patient"]).pass();
     check_output(&answer(first), "FIRST");

@@ -9,16 +9,21 @@ use crate::float::Product;
 use crate::gelu::{ABOVE, BELOW, LIMIT};
 use crate::layout::{Floats, LANES};
 
-/// Calls the form of a tile that is compiled for so many rows and vectors of columns. No other sizes are made: see `TILE` and `PANEL`.
+/// Calls the form of a tile that is compiled for so many rows and vectors of columns, for a method of the proof that this machine has what
+/// it is compiled for. No other sizes are made: see `TILE` and `PANEL`.
 macro_rules! by_size {
     ($rows:expr, $vectors:expr, unsafe $tile:ident $arguments:tt) => {
         $crate::avx512::by_size!(@ $rows, $vectors, $tile $arguments, 1 2 3 4 5 6)
     };
     (@ $count:expr, $vectors:expr, $tile:ident $arguments:tt, $($rows:literal)*) => {
         match ($count, $vectors) {
+            // SAFETY: The proof of the instructions is at hand where this is called.
             $(($rows, 1) => unsafe { $tile::<$rows, 1> $arguments },
+            // SAFETY: As above.
             ($rows, 2) => unsafe { $tile::<$rows, 2> $arguments },
+            // SAFETY: As above.
             ($rows, 3) => unsafe { $tile::<$rows, 3> $arguments },
+            // SAFETY: As above.
             ($rows, 4) => unsafe { $tile::<$rows, 4> $arguments },)*
             _ => {}
         }
