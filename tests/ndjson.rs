@@ -7,7 +7,7 @@ mod support;
 use std::io::{BufRead, Write};
 
 use serde_json::{Value, json};
-use support::http::{Connection, chunk, head, post};
+use support::http::{Connection, chunk, get, head, post};
 use support::process::{Program, Server};
 use support::programs::example;
 
@@ -147,6 +147,14 @@ fn a_caller_who_leaves_in_the_middle_does_not_hurt_the_next() {
         assert_eq!(answers, 600, "after a caller who read {read}");
     }
     server.wait_until_idle();
+    // Whether or not the head of an answer had left by then, its caller was not there for its end.
+    let page = server.ask(&get("/metrics")).text();
+    let count = |outcome: &str| -> i64 {
+        let counted = page.lines().filter(|line| line.starts_with("ml_http_requests_total"));
+        let of_batches = counted.filter(|line| line.contains("predict_batch") && line.contains(outcome));
+        of_batches.filter_map(|line| line.rsplit(' ').next()?.parse::<i64>().ok()).sum()
+    };
+    assert_eq!((count("outcome=\"abandoned\""), count("outcome=\"ok\"")), (3, 3), "{page}");
     let ended = server.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);

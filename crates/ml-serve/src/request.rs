@@ -21,6 +21,9 @@ use crate::state::State;
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
+/// The outcome of a request whose caller left before the end of its answer.
+const ABANDONED: &str = "abandoned";
+
 /// The longest request identifier that is taken from a caller, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
@@ -49,7 +52,10 @@ pub(crate) async fn account(
     };
     finish_headers(&mut response, &guard);
     guard.answered(&response);
-    Ok(response.map_body(|_, body| BoxBody::new(GuardedBody { body, _guard: guard })))
+    Ok(response.map_body(|_, body| {
+        guard.streams = body.size() == BodySize::Stream;
+        BoxBody::new(GuardedBody { body, guard })
+    }))
 }
 
 /// Takes the caller's identifier where it is fit to be logged and sent back, else makes one.
@@ -119,6 +125,8 @@ struct Guard {
     started: Instant,
     outcome: &'static str,
     status: u16,
+    /// Whether the answer is a stream that has not come to its end.
+    streams: bool,
 }
 
 impl Guard {
@@ -126,7 +134,7 @@ impl Guard {
         state.metrics.at_work.inc();
         let state = state.clone();
         // Until an answer is known, the request counts as one whose caller left.
-        Self { state, route, id, started: Instant::now(), outcome: "abandoned", status: 499 }
+        Self { state, route, id, started: Instant::now(), outcome: ABANDONED, status: 499, streams: false }
     }
 
     fn requests_at_work(&self) -> usize {
@@ -145,6 +153,9 @@ impl Drop for Guard {
         let metrics = &self.state.metrics;
         metrics.at_work.dec();
         let time = self.started.elapsed();
+        if self.streams {
+            self.outcome = ABANDONED; // Its head, with another status, had left long before its caller did.
+        }
         metrics.finished(self.route, self.status, self.outcome, time);
         let Self { route, outcome, status, .. } = self;
         // Only visible ASCII is taken or made, which is always text. Most logs take no notice, and so do not ask.
@@ -160,7 +171,7 @@ impl Drop for Guard {
 /// A body that keeps its request counted as at work until it has been sent.
 struct GuardedBody {
     body: BoxBody,
-    _guard: Guard,
+    guard: Guard,
 }
 
 impl MessageBody for GuardedBody {
@@ -171,6 +182,8 @@ impl MessageBody for GuardedBody {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(cx)
+        let next = Pin::new(&mut self.body).poll_next(cx);
+        self.guard.streams &= !matches!(next, Poll::Ready(None));
+        next
     }
 }
