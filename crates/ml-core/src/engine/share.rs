@@ -37,7 +37,7 @@ struct Flight<T> {
 }
 
 impl<T> Flight<T> {
-    /// Whether an item with this deadline can wait for this one, which is more urgent or has no later deadline.
+    /// Whether an item with this deadline can wait for this one: only if that one's is no later, since it would be as late.
     fn suits(&self, deadline: Option<Instant>) -> bool {
         deadline.is_none_or(|own| self.deadline.is_some_and(|leader| leader <= own))
     }
