@@ -518,6 +518,31 @@ fn a_runner_that_dies_is_replaced() {
 }
 
 #[test]
+fn engines_of_two_versions_of_a_model_count_what_waits_together() {
+    let (metrics, mut page) = (Metrics::default(), Registry::default());
+    metrics.register(&mut page);
+    let (gate, keeper) = gate();
+    let held = Scripted { gate: Some(gate), ..Scripted::default() };
+    let old = one_runner(held).metrics(&metrics, "model").start();
+    let new = one_runner(Scripted::default()).metrics(&metrics, "model").start();
+    let busy = occupy(&old, &keeper);
+    let mut waiting = old.predict_many(vec![Item::Good(1), Item::Good(2)]).boxed();
+    assert!(waiting.as_mut().now_or_never().is_none());
+    assert_eq!(new.predict_blocking(Item::Good(3)), Ok(6));
+    let waits = |items: usize| {
+        let mut text = String::new();
+        encode(&mut text, &page).expect("it can be written");
+        text.contains(&format!("queue_items{{model=\"model\"}} {items}\n"))
+    };
+    assert!(waits(2));
+    keeper.let_pass();
+    keeper.next_batch();
+    assert!(waits(0));
+    keeper.let_pass();
+    assert_eq!(block_on(join(busy, waiting)).1, [Ok(2), Ok(4)]);
+}
+
+#[test]
 fn an_item_past_its_deadline_is_not_computed() {
     let pipeline = Scripted::default();
     let computed = pipeline.computed.clone();

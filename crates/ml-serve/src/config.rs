@@ -19,7 +19,7 @@ mod table;
 mod tasks;
 
 pub use error::{ConfigError, Origin, Problem};
-pub use fields::{Config, LogFormat, ModelControl, ModelEntry, OptimisedCopy, RuntimeChoice};
+pub use fields::{Config, LogFormat, ModelControl, ModelEntry};
 pub use setting::{Choice, Kind, Setting};
 pub use table::SETTINGS;
 pub use tasks::{Column, ColumnKind, Missing, ModelTask, TaskChoice};

@@ -14,8 +14,8 @@ use actix_web::rt::time::timeout;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use ml_core::{
-    EngineBuilder, LoadError, Metrics, ModelOptions, OptimisedCopy, Pipeline, RuntimeChoice, ThreadPlan,
-    ThreadWishes, VariantChoice, WhenFull, allocator,
+    EngineBuilder, LoadError, Metrics, ModelOptions, Pipeline, ThreadPlan, ThreadWishes, VariantChoice,
+    WhenFull, allocator,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -300,19 +300,11 @@ impl Server {
 
 fn model_options(config: &Config, threads: ThreadPlan) -> ModelOptions {
     ModelOptions {
-        runtime: match config.runtime {
-            config::RuntimeChoice::Auto => RuntimeChoice::Auto,
-            config::RuntimeChoice::OnnxRuntime => RuntimeChoice::OnnxRuntime,
-            config::RuntimeChoice::Rten => RuntimeChoice::Rten,
-            config::RuntimeChoice::Tvm => RuntimeChoice::Tvm,
-        },
+        runtime: config.runtime,
         device: config.device,
         onnxruntime_path: config.onnxruntime_path.clone(),
         threads,
-        optimised_copy: match config.optimised_copy {
-            config::OptimisedCopy::BesideModel => OptimisedCopy::BesideModel,
-            config::OptimisedCopy::Never => OptimisedCopy::Never,
-        },
+        optimised_copy: config.optimised_copy,
         variant: variant_choice(&config.variant),
         // Raw tensors are put together as they come; a pipeline that packs says so itself.
         packed_batches: false,

@@ -8,10 +8,10 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use ml_core::Device;
+use ml_core::{Device, OptimisedCopy, RuntimeChoice};
 use ml_serve::config::{
-    Config, ConfigError, Invocation, Kind, LogFormat, ModelControl, ModelEntry, ModelTask, OptimisedCopy,
-    RuntimeChoice, SETTINGS, Setting, from_sources,
+    Config, ConfigError, Invocation, Kind, LogFormat, ModelControl, ModelEntry, ModelTask, SETTINGS, Setting,
+    from_sources,
 };
 
 #[path = "config/documents.rs"]

@@ -229,8 +229,10 @@ impl EngineMetrics {
         self.cache_evictions.inc();
     }
 
-    pub fn waiting(&self, items: usize) {
-        self.waiting.set(i64::try_from(items).unwrap_or(i64::MAX));
+    /// Counts the items that began or ceased to wait: engines of other versions of the model have theirs in the same number.
+    pub fn waiting(&self, before: usize, now: usize) {
+        let items = |items| i64::try_from(items).unwrap_or(i64::MAX);
+        self.waiting.inc_by(items(now) - items(before));
     }
 
     pub fn refused(&self, full: &Full) {

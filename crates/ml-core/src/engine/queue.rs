@@ -232,11 +232,12 @@ impl<P: Pipeline> Queue<P> {
             self.room.give_back(load.items.iter().map(|_| claims.next()));
             return Err(Error::ShuttingDown);
         }
+        let before = state.waiting.len();
         for (Weighed { features, cost }, ticket) in load.items.into_iter().zip(load.tickets) {
             let job = Job { features, enqueued, ticket, claim: claims.next() };
             state.waiting.push(options.priority, Entry::new(job, cost, options.deadline));
         }
-        self.metrics.waiting(state.waiting.len());
+        self.metrics.waiting(before, state.waiting.len());
         let wake = state.wake(enqueued);
         if wake == Wake::Now {
             state.roster.called(enqueued);
@@ -314,8 +315,9 @@ impl<P: Pipeline> Queue<P> {
         let backlog = state.waiting.cost_before(Priority::Bulk) as f64 / self.limits.runners as f64;
         let (line, now) = (state.pace.line_of_next_batch(backlog), Instant::now());
         let abandoned = |job: &Job<P>| job.ticket.is_abandoned();
+        let before = state.waiting.len();
         let mut taken = state.waiting.take(now, &self.limits.shape, line, abandoned);
-        self.metrics.waiting(state.waiting.len());
+        self.metrics.waiting(before, state.waiting.len());
         let entries = std::mem::take(&mut taken.batch);
         let batch = (!entries.is_empty()).then(|| self.batch(&mut state, entries, taken.closed));
         let mut calls = false;

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ml_core::Device;
+use ml_core::{Device, OptimisedCopy, RuntimeChoice};
 
 use super::{ModelTask, SETTINGS};
 
@@ -83,28 +83,6 @@ pub struct Config {
     pub log_level: String,
     /// Models to serve: the file's, then the command line's.
     pub models: Vec<ModelEntry>,
-}
-
-/// Runtime that the operator asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RuntimeChoice {
-    /// ONNX Runtime where its library is found, otherwise rten.
-    Auto,
-    /// ONNX Runtime only.
-    OnnxRuntime,
-    /// rten only.
-    Rten,
-    /// Apache TVM, for models that were compiled with it. Needs the feature `tvm`.
-    Tvm,
-}
-
-/// Where ONNX Runtime's optimised form of a model is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OptimisedCopy {
-    /// In `.optimised/`, in the folder of the model.
-    BesideModel,
-    /// Nowhere.
-    Never,
 }
 
 /// Who decides which models of a repository are served.

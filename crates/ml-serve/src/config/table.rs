@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use ml_core::Device;
+use ml_core::{Device, OptimisedCopy, RuntimeChoice};
 
 use super::setting::{Choice, Kind, Setting};
-use super::{Config, LogFormat, ModelControl, OptimisedCopy, RuntimeChoice, form};
+use super::{Config, LogFormat, ModelControl, form};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
