@@ -301,10 +301,17 @@ fn an_engine_that_shares_nothing_computes_each_call() {
 #[test]
 fn an_item_follows_no_equal_one_that_may_be_answered_too_late_for_it() {
     let hour = Duration::from_secs(3600);
-    let (soon, late) = (Some(Instant::now() + hour), Some(Instant::now() + 2 * hour));
-    for (first, second, computed) in
-        [(None, soon, 2), (late, soon, 2), (soon, late, 1), (soon, soon, 1), (soon, None, 1), (None, None, 1)]
-    {
+    // Of `later`, the thread may have come first although its caller did not.
+    let [soon, later, late] = [60, 66, 70].map(|minutes| Some(Instant::now() + hour / 60 * minutes));
+    for (first, second, computed) in [
+        (None, soon, 2),
+        (late, soon, 2),
+        (later, soon, 1),
+        (soon, late, 1),
+        (soon, soon, 1),
+        (soon, None, 1),
+        (None, None, 1),
+    ] {
         let (gate, keeper) = gate();
         let engine = one_runner(Scripted { gate: Some(gate), ..Scripted::default() }).start();
         let busy = occupy(&engine, &keeper);

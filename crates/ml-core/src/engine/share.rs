@@ -20,6 +20,9 @@ use super::cache::Cache;
 use super::metrics::EngineMetrics;
 use super::waiting::Priority;
 
+/// An item follows one whose deadline is later by at most this part of the time that it has itself.
+const DEADLINE_SLACK: u32 = 8;
+
 /// More locks than threads that could want one at once.
 const SHARDS: usize = 32;
 
@@ -37,9 +40,13 @@ struct Flight<T> {
 }
 
 impl<T> Flight<T> {
-    /// Whether an item with this deadline can wait for this one: only if that one's is no later, since it would be as late.
+    /// Whether an item with this deadline can wait for this one: only if that one's is not much later, since it would be as late.
+    ///
+    /// Callers of the same patience do not come in the order of their deadlines: threads of a server overtake each other.
     fn suits(&self, deadline: Option<Instant>) -> bool {
-        deadline.is_none_or(|own| self.deadline.is_some_and(|leader| leader <= own))
+        let Some(own) = deadline else { return true };
+        let slack = own.saturating_duration_since(Instant::now()) / DEADLINE_SLACK;
+        self.deadline.is_some_and(|leader| leader.saturating_duration_since(own) <= slack)
     }
 }
 
