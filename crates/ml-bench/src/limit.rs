@@ -61,7 +61,7 @@ pub struct Workload {
     /// How many items, from the first on, one pass runs.
     pub items: NonZeroUsize,
     /// Whether the model is loaded as a server loads it; without a copy the runtime runs the file as it is, with no operator of ours.
-    pub optimised_copy: OptimisedCopy,
+    pub optimised_copy: bool,
 }
 
 /// Why the model could not be run.
@@ -129,8 +129,10 @@ impl Workload {
         };
         // A run that no engine started gets the wide session: it has exactly the threads asked for.
         let threads = ThreadPlan { wide: width.threads.get(), ..ThreadPlan::detect(wishes) };
-        let (runtime, optimised_copy) = (self.runtime, self.optimised_copy);
-        let options = ModelOptions { runtime, threads, optimised_copy, ..ModelOptions::default() };
+        let optimised_copy =
+            if self.optimised_copy { OptimisedCopy::BesideModel } else { OptimisedCopy::Never };
+        let options =
+            ModelOptions { runtime: self.runtime, threads, optimised_copy, ..ModelOptions::default() };
         Ok(Model::load(&self.model, &options)?)
     }
 

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use ml_bench::limit::{LimitOptions, Order, Width, Workload, limit};
-use ml_core::{OptimisedCopy, RuntimeChoice};
+use ml_core::RuntimeChoice;
 use toy::file;
 
 fn counts(counts: &[usize]) -> Vec<NonZeroUsize> {
@@ -28,7 +28,7 @@ fn options(model: PathBuf, data: PathBuf) -> LimitOptions {
             tokenizer: None,
             field: "text".to_owned(),
             items: NonZeroUsize::new(100).unwrap(),
-            optimised_copy: OptimisedCopy::BesideModel,
+            optimised_copy: true,
         },
         widths: Width::within(2, &counts(&[1, 2]), &counts(&[1])),
         batches: counts(&[1, 4]),

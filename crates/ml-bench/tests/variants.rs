@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ml_bench::limit::Workload;
 use ml_bench::variants::{Gates, Recipe, VariantReport, VariantsOptions, variants};
-use ml_core::{Model, ModelOptions, OptimisedCopy, RuntimeChoice, VariantChoice};
+use ml_core::{Model, ModelOptions, RuntimeChoice, VariantChoice};
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/tiny-sentiment")
@@ -22,7 +22,7 @@ fn options(name: &str, variants: &[Recipe], compared: &[Recipe]) -> VariantsOpti
             tokenizer: Some(data().join("tokenizer.json")),
             field: "text".to_owned(),
             items: count(100),
-            optimised_copy: OptimisedCopy::BesideModel,
+            optimised_copy: true,
         },
         calibration: None,
         calibration_items: count(100),

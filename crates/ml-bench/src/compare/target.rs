@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use actix_web::rt::Runtime;
-use ml_core::{Model, OptimisedCopy, RuntimeChoice};
+use ml_core::{Model, RuntimeChoice};
 
 use super::file::{Described, LimitTarget, Plan, PlanTarget};
 use crate::limit::{Case, Pass, Width, Workload};
@@ -61,7 +61,7 @@ fn raw(limit: &LimitTarget, data: PathBuf) -> Result<Contender, Error> {
         tokenizer: limit.tokenizer.clone(),
         field: limit.field.clone(),
         items: limit.items,
-        optimised_copy: if limit.optimised_copy { OptimisedCopy::BesideModel } else { OptimisedCopy::Never },
+        optimised_copy: limit.optimised_copy,
     };
     let width = Width { sessions: limit.sessions, threads: limit.threads };
     let model = workload.load(width)?;

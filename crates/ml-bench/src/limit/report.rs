@@ -3,7 +3,6 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
-use ml_core::OptimisedCopy;
 use serde::Serialize;
 
 use super::{AloneReport, Case, Workload};
@@ -61,7 +60,7 @@ impl LimitReport {
         Self {
             model: workload.model.display().to_string(),
             runtime: runtime.to_owned(),
-            optimised_copy: workload.optimised_copy == OptimisedCopy::BesideModel,
+            optimised_copy: workload.optimised_copy,
             items,
             rounds: rounds.get(),
             cases,

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::thread;
 
-use ml_core::{OptimisedCopy, RuntimeChoice};
+use ml_core::RuntimeChoice;
 
 use super::common::{counts, outputs};
 use crate::cli::flags::{Flags, Syntax};
@@ -38,11 +38,7 @@ pub(super) fn read(flags: &Flags) -> Result<Command, CliError> {
             tokenizer: flags.path("tokenizer")?,
             field: flags.text("field")?.unwrap_or_else(|| "text".to_owned()),
             items: flags.count_or("items", 512)?,
-            optimised_copy: if flags.switch("no-optimised-copy") {
-                OptimisedCopy::Never
-            } else {
-                OptimisedCopy::BesideModel
-            },
+            optimised_copy: !flags.switch("no-optimised-copy"),
         },
         widths: widths(flags)?,
         batches: match counts(flags, "batches")? {

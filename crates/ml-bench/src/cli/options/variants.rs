@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use ml_core::OptimisedCopy;
-
 use super::common::outputs;
 use super::limit::runtime;
 use crate::cli::flags::{Flags, Syntax};
@@ -64,7 +62,7 @@ pub(super) fn read(flags: &Flags) -> Result<Command, CliError> {
             tokenizer: flags.path("tokenizer")?,
             field: flags.text("field")?.unwrap_or_else(|| "text".to_owned()),
             items: flags.count_or("items", 10_000)?,
-            optimised_copy: OptimisedCopy::BesideModel,
+            optimised_copy: true,
         },
     };
     Ok(Command::Variants(options, outputs(flags)?))
