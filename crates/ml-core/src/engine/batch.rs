@@ -107,7 +107,9 @@ pub(super) fn choose(candidates: &[Candidate], head: usize, shape: &Shape, line:
     let mut indices = Vec::with_capacity(best.0);
     indices.push(head);
     indices.extend_from_slice(&order[..best.0 - 1]);
-    if closed != Closed::Deadline && indices.len() < candidates.len().min(shape.items_max) {
+    if indices.len() == candidates.len() {
+        closed = Closed::Idle;
+    } else if closed != Closed::Deadline && indices.len() < shape.items_max {
         closed = Closed::Budget;
     }
     indices.sort_unstable();
@@ -205,7 +207,7 @@ mod tests {
     #[test]
     fn a_batch_stops_growing_where_growing_gains_nothing() {
         let wide = Shape { items_max: 1000, ..ANY };
-        // 11 × 2 ms / 0.22 ms a token is a budget of 100 tokens: four texts of 27 exceed it.
+        // 9 × 2 ms / 0.22 ms a token is a budget of 82 tokens: four texts of 27 exceed it.
         assert_eq!(chosen(&[27; 100], &wide, Some(MINILM)), ((0..4).collect(), Closed::Budget));
         let all_fixed = Line::new(1.0, 1e-9);
         assert_eq!(chosen(&[27; 100], &wide, Some(all_fixed)), ((0..100).collect(), Closed::Idle));
@@ -222,12 +224,13 @@ mod tests {
     #[test]
     fn a_packed_batch_pays_for_no_padding() {
         let packed = Shape { packed: true, ..ANY };
+        // The last exceeds the budget of 82, and nothing else waits.
         assert_eq!(chosen(&[10, 40, 10, 30], &packed, Some(MINILM)), ((0..4).collect(), Closed::Idle));
     }
 
     #[test]
     fn a_packed_batch_is_of_those_who_arrived_first() {
-        // A budget of 100, and the next is taken that exceeds it, however unlike it is.
+        // A budget of 82, and the next is taken that exceeds it, however unlike it is.
         let packed = Shape { packed: true, items_max: 64, ..ANY };
         let costs = [40, 20, 90, 40, 40, 40];
         assert_eq!(chosen(&costs, &packed, Some(MINILM)), (vec![0, 1, 2], Closed::Budget));

@@ -279,4 +279,6 @@ impl<T> Lane<T> {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
