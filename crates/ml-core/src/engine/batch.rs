@@ -86,13 +86,13 @@ pub(super) fn choose(candidates: &[Candidate], head: usize, shape: &Shape, line:
 
     let mut batch = Growing::new(oldest);
     let mut best = (1, assumed.time(batch.cost(shape)) / oldest.cost as f64);
-    let mut closed = if order.len() + 1 == candidates.len() { Closed::Idle } else { Closed::Full };
+    let mut stopped = None;
     for index in &order {
         batch.add(candidates[*index]);
         let cost = batch.cost(shape);
         let time = assumed.time(cost);
         if line.is_some() && batch.time_left.is_some_and(|left| time * 1e9 > left as f64) {
-            closed = Closed::Deadline;
+            stopped = Some(Closed::Deadline);
             break;
         }
         let time_per_cost = time / batch.sum as f64;
@@ -100,18 +100,19 @@ pub(super) fn choose(candidates: &[Candidate], head: usize, shape: &Shape, line:
             best = (batch.items, time_per_cost);
         }
         if cost as f64 > budget && shape.sizes.is_empty() {
-            closed = Closed::Budget;
+            stopped = Some(Closed::Budget);
             break;
         }
     }
     let mut indices = Vec::with_capacity(best.0);
     indices.push(head);
     indices.extend_from_slice(&order[..best.0 - 1]);
-    if indices.len() == candidates.len() {
-        closed = Closed::Idle;
-    } else if closed != Closed::Deadline && indices.len() < shape.items_max {
-        closed = Closed::Budget;
-    }
+    let closed = match stopped {
+        _ if indices.len() == candidates.len() => Closed::Idle,
+        Some(reason) => reason,
+        None if indices.len() < shape.items_max => Closed::Budget,
+        None => Closed::Full,
+    };
     indices.sort_unstable();
     Chosen { indices, closed }
 }

@@ -312,7 +312,7 @@ impl<P: Pipeline> Queue<P> {
 
     /// Takes a batch of what waits; `None` when all of that was dropped or answered because nobody waits for it.
     fn take_waiting(&self, mut state: MutexGuard<'_, State<P>>) -> Option<Batch<P>> {
-        let backlog = state.waiting.cost_before(Priority::Bulk) as f64 / self.limits.runners as f64;
+        let backlog = state.waiting.backlog(self.limits.runners);
         let (line, now) = (state.pace.line_of_next_batch(backlog), Instant::now());
         let abandoned = |job: &Job<P>| job.ticket.is_abandoned();
         let before = state.waiting.len();

@@ -105,6 +105,11 @@ impl<T> Waiting<T> {
         }
     }
 
+    /// Returns the cost of what waits for each of so many runners.
+    pub fn backlog(&self, runners: usize) -> f64 {
+        self.cost_before(Priority::Bulk) as f64 / runners as f64
+    }
+
     /// Takes what goes next; the batch is empty when only items that nobody waits for were found.
     pub fn take(
         &mut self,

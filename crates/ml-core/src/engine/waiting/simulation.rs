@@ -58,8 +58,7 @@ impl Simulation {
 
     /// Runs a batch from `now` on; returns when it ends and its items.
     fn run(&mut self, now: f64) -> (f64, Vec<f64>) {
-        let backlog = self.waiting.cost_before(Priority::Bulk) as f64 / RUNNERS as f64;
-        let line = self.pace.line_of_next_batch(backlog);
+        let line = self.pace.line_of_next_batch(self.waiting.backlog(RUNNERS));
         let at = self.start + Duration::from_secs_f64(now / 1e3);
         let batch = self.waiting.take(at, &self.shape, line, |_| false).batch;
         let cost: usize = batch.iter().map(|entry| entry.cost).sum();
